@@ -1,0 +1,1 @@
+"""The agent: one per node. Start reading at pipeline.py."""

@@ -1,0 +1,1 @@
+"""The aggregator: one per fleet. Start reading at service.py."""

@@ -1,0 +1,170 @@
+"""What the aggregator keeps and serves, as frozen dataclasses; times are unix seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from watchkeeper.findings import Behaviour, Container, Finding, ProfileEntry, ProfileKey, ProfileState
+
+
+class Status(StrEnum):
+    """Of a check or control; the pinned names."""
+
+    PASS = "pass"
+    PASS_WITH_EXCEPTIONS = "pass_with_exceptions"
+    PARTIAL = "partial"
+    NOT_ASSESSED = "not_assessed"
+    FAIL = "fail"
+    NOT_APPLICABLE = "not_applicable"
+
+
+class Outcome(StrEnum):
+    """Of one observation."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    ERROR = "error"
+    NOT_APPLICABLE = "not_applicable"
+    STALE = "stale"
+
+
+class TriageAction(StrEnum):
+    ACKNOWLEDGE = "acknowledge"
+    ACCEPT = "accept"  # the behaviour becomes part of the profile
+    FALSE_POSITIVE = "false_positive"
+    FIXED = "fixed"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCounters:
+    event_class: str
+    seen: int
+    suppressed: int
+    submitted: int
+    dropped: int
+    decoded: int
+    lost_in_user_space: int
+
+
+@dataclass(frozen=True, slots=True)
+class EnforcedProfile:
+    """A profile as one node's heartbeat tells of it."""
+
+    key: ProfileKey
+    state: ProfileState
+    hash: str
+    running: int
+    canary_detected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node that ever enrolled, with its newest heartbeat; ``heartbeat_at`` is the aggregator's clock, 0: never."""
+
+    name: str
+    cluster: str
+    agent_version: str
+    kernel_release: str
+    enrolled_at: float
+    heartbeat_at: float = 0.0
+    heartbeat_seconds: int = 10
+    started_at: float = 0.0
+    probe_state: str = ""
+    missing_hooks: tuple[str, ...] = ()
+    counters: tuple[ClassCounters, ...] = ()
+    rule_set_hash: str = ""
+    resident_bytes: int = 0
+    cpu_seconds: float = 0.0
+    spool_records: int = 0
+    spool_bytes: int = 0
+    discarded: tuple[tuple[str, int], ...] = ()
+    profiles: tuple[EnforcedProfile, ...] = ()
+    canary_at: float = 0.0
+    containers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInventory:
+    node: str
+    at: float
+    containers: tuple[Container, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Triage:
+    action: TriageAction
+    who: str
+    reason: str
+    at: float
+    valid_until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFinding:
+    """A finding with what became of it. ``count`` includes the first; ``stored_at``: the aggregator's commit."""
+
+    finding: Finding
+    stored_at: float
+    count: int
+    last_at: float
+    due_at: float
+    triage: Triage | None = None
+    checks: tuple[str, ...] = ()  # check types it belongs to, e.g. ("profiling_policy",)
+
+
+@dataclass(frozen=True, slots=True)
+class MergedProfile:
+    """One workload's profile over all nodes."""
+
+    key: ProfileKey
+    state: ProfileState
+    entries: tuple[ProfileEntry, ...]
+    observed_seconds: float
+    first_seen: float
+    last_novelty_at: float
+    inherited_from: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One check judged on one resource at one time."""
+
+    check: str
+    resource: str
+    outcome: Outcome
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A status from ``since`` until ``until`` (0: still so) of subject ``control:CC6.1:workload:guide`` or a check."""
+
+    subject: str
+    status: Status
+    since: float
+    until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """One link of an evidence chain. ``body`` is canonical JSON; ``hash`` covers stream, sequence, kind, at, body
+    and ``previous_hash``."""
+
+    stream: str
+    sequence: int
+    kind: str
+    at: float
+    body: str
+    previous_hash: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a rollout brought: behaviours a new image digest shows that the old one's profile has not."""
+
+    key: ProfileKey
+    inherited_from: str
+    behaviours: tuple[Behaviour, ...]

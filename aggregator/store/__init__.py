@@ -1,0 +1,1 @@
+"""Durable state of the aggregator: the Store protocol and its implementations. SQL stays in here."""

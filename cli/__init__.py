@@ -1,0 +1,1 @@
+"""The watchkeeper program. The only code that may import both sides, lazily."""

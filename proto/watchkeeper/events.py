@@ -1,0 +1,147 @@
+"""What the probe says happened: one frozen structure for each kind of event.
+
+Times are unix seconds; ``start`` of a task is its thread group's start in nanoseconds since boot and,
+with ``pid``, names a process for good although process ids are reused. Paths are as the process sees
+them (inside its container), resolved by the kernel unless the field's comment says otherwise.
+Structures are msgspec's because they also are the JSON lines of a recording (docs/adr/0003).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Task(msgspec.Struct, frozen=True):
+    """The thread group that acted, and the cgroup it was in at that moment."""
+
+    pid: int
+    start: int
+    parent_pid: int
+    parent_start: int
+    uid: int
+    gid: int
+    login_uid: int  # -1: none
+    cgroup: int
+    comm: str
+    network_namespace: int = 0
+
+
+class Event(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
+    """Fields every event has."""
+
+    at: float
+    task: Task
+
+
+class Exec(Event, frozen=True, tag="exec", kw_only=True):
+    executable: str
+    arguments: tuple[str, ...] = ()
+    arguments_truncated: bool = False
+    working_directory: str = ""
+    tty: str = ""
+    inode: int = 0
+    upper_layer: bool = False  # the executable lies in the container's own writable overlay layer
+    memfd: bool = False
+    ancestors: tuple[tuple[int, int, str], ...] = ()  # (pid, start, comm), nearest first
+
+
+class Fork(Event, frozen=True, tag="fork", kw_only=True):
+    """``task`` is the parent."""
+
+    child_pid: int
+    child_start: int
+
+
+class Exit(Event, frozen=True, tag="exit", kw_only=True):
+    """The last thread of the process ended. ``status`` is as for wait(2)."""
+
+    status: int = 0
+
+
+class Open(Event, frozen=True, tag="open", kw_only=True):
+    """A file was opened to be written or created, or is a sensitive file that was opened to be read."""
+
+    path: str
+    flags: int
+    created: bool = False
+    inode: int = 0
+
+    @property
+    def writes(self) -> bool:
+        return (self.flags & 3) != 0 or self.created
+
+
+class Unlink(Event, frozen=True, tag="unlink", kw_only=True):
+    """``path``: directory resolved by the kernel, last part from user memory."""
+
+    path: str
+
+
+class Rename(Event, frozen=True, tag="rename", kw_only=True):
+    """Paths as for Unlink."""
+
+    path: str
+    new_path: str
+
+
+class Chmod(Event, frozen=True, tag="chmod", kw_only=True):
+    """Path as for Unlink, for fchmod(2) from the descriptor."""
+
+    path: str
+    mode: int
+
+
+class Listen(Event, frozen=True, tag="listen", kw_only=True):
+    """A TCP socket began to listen."""
+
+    address: str
+    port: int
+
+
+class Bind(Event, frozen=True, tag="bind", kw_only=True):
+    """A UDP socket was bound."""
+
+    address: str
+    port: int
+
+
+class Connect(Event, frozen=True, tag="connect", kw_only=True):
+    """``protocol`` is tcp or udp."""
+
+    protocol: str
+    address: str
+    port: int
+
+
+class Capability(Event, frozen=True, tag="capability", kw_only=True):
+    """A capability check was passed; ``name`` is like CAP_NET_ADMIN. Once per container and executable."""
+
+    name: str
+    inode: int = 0
+
+
+class CgroupBirth(Event, frozen=True, tag="cgroup_birth", kw_only=True):
+    """``path`` is relative to the hierarchy's root."""
+
+    cgroup: int
+    path: str
+
+
+class CgroupDeath(Event, frozen=True, tag="cgroup_death", kw_only=True):
+    cgroup: int
+    path: str
+
+
+class Running(Event, frozen=True, tag="running", kw_only=True):
+    """A process that was there before the agent; ``task`` is it. From /proc, not from the kernel's hooks."""
+
+    executable: str
+    arguments: tuple[str, ...] = ()
+    working_directory: str = ""
+    tty: str = ""
+
+
+AnyEvent = (
+    Exec | Fork | Exit | Open | Unlink | Rename | Chmod | Listen | Bind | Connect
+    | Capability | CgroupBirth | CgroupDeath | Running
+)
