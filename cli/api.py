@@ -38,7 +38,7 @@ class Api:
 
     def messages(self) -> Iterator[tuple[str, Any]]:
         """Server-sent events as (topic, body), for as long as the stream lives."""
-        with self._client.stream("GET", "/api/v1/events", timeout=None) as response:  # noqa: S113 - it never ends
+        with self._client.stream("GET", "/api/v1/events", timeout=None) as response:
             topic = "message"
             for line in response.iter_lines():
                 if line.startswith("event:"):

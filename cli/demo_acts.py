@@ -6,9 +6,11 @@ never enters through the runtime: the acts are HTTP requests, as they would be.
 
 from __future__ import annotations
 
+import json
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 IMAGE = "watchkeeper.local/shop:1"
@@ -83,10 +85,15 @@ def acts(listen_port: int, out_port: int) -> tuple[Act, ...]:
     )
 
 
+def recorded_ports(recording: Path) -> tuple[int, int]:
+    """Ports of a recording's acts (listening, connecting out), as its first line tells them."""
+    with recording.open(encoding="utf-8") as file:
+        first = json.loads(file.readline())
+    return int(first["listen_port"]), int(first["out_port"])
+
+
 def visit(port: int, text: str) -> str:
     """One visitor's request to the shop's look-up, whatever the text holds."""
-    request = urllib.request.Request(  # noqa: S310 - loopback, fixed scheme
-        f"http://127.0.0.1:{port}/cgi-bin/lookup", data=(text + "\n").encode()
-    )
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/cgi-bin/lookup", data=(text + "\n").encode())
     with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
         return str(response.read().decode(errors="replace"))

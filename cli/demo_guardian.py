@@ -33,11 +33,12 @@ def note_process(directory: Path, pid: int) -> None:
 
 
 def start_time(pid: int) -> str:
-    """Start of a process in clock ticks since boot, empty when it is gone. Source: /proc/PID/stat."""
+    """Start of a process in clock ticks since boot, empty when it has ended. Source: /proc/PID/stat."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
         return ""
+    return "" if fields[0] in "ZX" else fields[19]
 
 
 def clean(directory: Path) -> None:

@@ -19,7 +19,9 @@ def print_status(url: str, token_file: Path, ca_file: Path | None, profile: str,
         with Api(url, token, ca_file) as api:
             report = api.get("controls", profile=profile)
     except OSError as error:
-        click.echo(f"watchkeeper: {token_file}: {error.strerror}. Name the API token's file with --token-file.", err=True)
+        click.echo(
+            f"watchkeeper: {token_file}: {error.strerror}. Name the API token's file with --token-file.", err=True
+        )
         return 2
     except ApiError as error:
         click.echo(f"watchkeeper: {error}", err=True)
