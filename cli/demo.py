@@ -61,7 +61,7 @@ def _tell(console: Console, stage: Stage, *, exit_after: bool, replay: bool, rec
     acts = demo_acts.acts(stage.listen_port, stage.out_port)
     if replay:
         console.print("[bold yellow]REPLAY[/] of a recorded run: no kernel, no container, the same flow.")
-        acts = demo_acts.acts(*demo_acts.recorded_ports(RECORDING))
+        acts = demo_acts.recorded_acts()
         stage.start_agent(api, replay=RECORDING, record=None)
         _tell_replayed_acts(console, acts, findings)
     else:

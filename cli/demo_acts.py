@@ -6,11 +6,9 @@ never enters through the runtime: the acts are HTTP requests, as they would be.
 
 from __future__ import annotations
 
-import json
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 IMAGE = "watchkeeper.local/shop:1"
@@ -66,7 +64,7 @@ def acts(listen_port: int, out_port: int) -> tuple[Act, ...]:
             "runs a dropped binary",
             "cp /bin/busybox /tmp/busybox-x; /tmp/busybox-x true",
             "executed",
-            "/tmp/busybox-x",
+            "/tmp/busybox-x",  # noqa: S108 - a path inside the container
         ),
         Act(
             "opens a listening port",
@@ -85,11 +83,14 @@ def acts(listen_port: int, out_port: int) -> tuple[Act, ...]:
     )
 
 
-def recorded_ports(recording: Path) -> tuple[int, int]:
-    """Ports of a recording's acts (listening, connecting out), as its first line tells them."""
-    with recording.open(encoding="utf-8") as file:
-        first = json.loads(file.readline())
-    return int(first["listen_port"]), int(first["out_port"])
+def recorded_acts() -> tuple[Act, ...]:
+    """The same acts when a recorded run is played: its ports are what they were."""
+    return tuple(
+        replace(act, object_part="127.0.0.2:" if act.behaviour_class == "outbound" else "tcp/")
+        if act.behaviour_class in ("outbound", "listening")
+        else act
+        for act in acts(0, 0)
+    )
 
 
 def visit(port: int, text: str) -> str:
