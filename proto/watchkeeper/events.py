@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import msgspec
 
+from watchkeeper.findings import Container
+
 
 class Task(msgspec.Struct, frozen=True):
     """The thread group that acted, and the cgroup it was in at that moment."""
@@ -141,7 +143,15 @@ class Running(Event, frozen=True, tag="running", kw_only=True):
     tty: str = ""
 
 
+class ContainerNamed(Event, frozen=True, tag="container_named", kw_only=True):
+    """Which container a cgroup is. Never from the kernel: the agent writes it into recordings, which have no runtime
+    to ask when they are replayed."""
+
+    cgroup: int
+    container: Container
+
+
 AnyEvent = (
     Exec | Fork | Exit | Open | Unlink | Rename | Chmod | Listen | Bind | Connect
-    | Capability | CgroupBirth | CgroupDeath | Running
+    | Capability | CgroupBirth | CgroupDeath | Running | ContainerNamed
 )
