@@ -57,7 +57,7 @@ def _tell(console: Console, stage: Stage, *, exit_after: bool, replay: bool, rec
     began = time.monotonic()
     with _step(console, "Starting the aggregator (SQLite)"):
         api = stage.start_aggregator()
-    findings = _Arrivals(api)
+    findings = Arrivals(api)
     acts = demo_acts.acts(stage.listen_port, stage.out_port)
     if replay:
         console.print("[bold yellow]REPLAY[/] of a recorded run: no kernel, no container, the same flow.")
@@ -75,7 +75,7 @@ def _tell(console: Console, stage: Stage, *, exit_after: bool, replay: bool, rec
 
 
 def _tell_live_acts(
-    console: Console, stage: Stage, api: Api, acts: tuple[Act, ...], findings: _Arrivals, record: Path | None
+    console: Console, stage: Stage, api: Api, acts: tuple[Act, ...], findings: Arrivals, record: Path | None
 ) -> None:
     with _step(console, "Starting a private containerd and making the image"):
         stage.start_shop()
@@ -84,7 +84,8 @@ def _tell_live_acts(
         status.update(f"Agent started: capturing after {seconds:.2f} s")
     with _step(console, "Running the shop's container"):
         stage.run_shop()
-    _learn(console, stage, api)
+    with _step(console, "Learning the shop") as status:
+        status.update(learn(stage, api, status.update))
     console.print(controls_table(api.get("controls", profile="guide"), "Controls before", ROWS))
     console.print("\n[bold]The intruder[/] (through a hole in the shop's look-up)")
     for act in acts:
@@ -94,26 +95,24 @@ def _tell_live_acts(
     _tell_others(console, acts, findings)
 
 
-def _tell_replayed_acts(console: Console, acts: tuple[Act, ...], findings: _Arrivals) -> None:
+def _tell_replayed_acts(console: Console, acts: tuple[Act, ...], findings: Arrivals) -> None:
     for act in acts:
         _tell_finding(console, act, findings.wait_for(act, LEARNING_SECONDS))
     findings.settle(1.0)
     _tell_others(console, acts, findings)
 
 
-def _learn(console: Console, stage: Stage, api: Api) -> None:
-    """Visit the shop as customers do until the agent has learned what it does."""
+def learn(stage: Stage, api: Api, tell: Callable[[str], object]) -> str:
+    """Visit the shop as customers do until the agent has learned what it does; returns what in words."""
     began = time.monotonic()
-    with console.status("Learning the shop") as status:
-        while time.monotonic() - began < LEARNING_SECONDS:
-            demo_acts.visit(stage.shop_port, "teapot")
-            profile = _shop_profile(api)
-            if profile and profile["state"] == "learned":
-                console.print(f"[green]✓[/] Learned in {time.monotonic() - began:.1f} s: {_counts(profile)}")
-                return
-            told = _counts(profile) if profile else "nothing yet"
-            status.update(f"Learning the shop: {time.monotonic() - began:.0f} s, {told}")
-            time.sleep(VISIT_EVERY)
+    while time.monotonic() - began < LEARNING_SECONDS:
+        demo_acts.visit(stage.shop_port, "teapot")
+        profile = _shop_profile(api)
+        told = _counts(profile) if profile else "nothing yet"
+        if profile and profile["state"] == "learned":
+            return f"Learned in {time.monotonic() - began:.1f} s: {told}"
+        tell(f"Learning the shop: {time.monotonic() - began:.0f} s, {told}")
+        time.sleep(VISIT_EVERY)
     raise DemoFailed(f"the shop's profile was not learned within {LEARNING_SECONDS:.0f} s\n{stage.log_end('agent')}")
 
 
@@ -147,7 +146,7 @@ def _tell_finding(console: Console, act: Act, arrival: tuple[dict[str, Any], flo
     )
 
 
-def _tell_others(console: Console, acts: tuple[Act, ...], findings: _Arrivals) -> None:
+def _tell_others(console: Console, acts: tuple[Act, ...], findings: Arrivals) -> None:
     others = [finding for finding in findings.all() if not any(act.found_by(finding) for act in acts)]
     for finding in others:
         console.print(f"    [dim]also: {finding['severity']}  {finding['title']}[/]", highlight=False)
@@ -186,7 +185,7 @@ def _until(ask: Callable[[], Any], enough: Callable[[Any], bool], seconds: float
     return answer
 
 
-class _Arrivals:
+class Arrivals:
     """Findings as the API's event stream tells of them, each with the time it was read there."""
 
     def __init__(self, api: Api) -> None:

@@ -151,6 +151,9 @@ class Stage:
                 raise StageError(f"the {name} was not up within {seconds:.0f} s:\n{self.log_end(name)}")
             time.sleep(0.02)
 
+    def pid(self, name: str) -> int:
+        return self._processes[name].pid
+
     def log_end(self, name: str) -> str:
         """The last lines of a part's log."""
         try:
