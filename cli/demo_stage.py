@@ -79,6 +79,7 @@ class Stage:
         secret = api.post(f"nodes/{NODE}/token")["token"]
         write_secret(self.directory / "node-token", secret)
         ready = self.directory / "agent-ready"
+        ready.unlink(missing_ok=True)
         began = time.monotonic()
         self._spawn("agent", self._agent_settings(ready, replay, record))
         self._wait("agent", 30, ready.exists)
@@ -106,6 +107,21 @@ class Stage:
         )
         self._wait("shop", 15, lambda: accepts(self.shop_port))
         return container
+
+    def run_short_lived(self, count: int, command: list[str]) -> dict[str, str]:
+        """Run ``count`` containers of one pod, one after the other; returns id -> name. For tests."""
+        assert self._sandbox is not None
+        return self._sandbox.run_many(count, demo_acts.IMAGE, command, namespace=demo_acts.NAMESPACE)
+
+    def stop_agent(self) -> None:
+        """Ask the agent to end and wait until it has written everything."""
+        self._processes["agent"].terminate()
+        self._processes["agent"].wait(20)
+
+    def kill(self, name: str) -> None:
+        """kill -9."""
+        self._processes[name].kill()
+        self._processes[name].wait()
 
     def _agent_settings(self, ready: Path, replay: Path | None, record: Path | None) -> dict[str, Any]:
         probe = {"replay": str(replay)} if replay else {"record": str(record)} if record else {}

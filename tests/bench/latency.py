@@ -11,8 +11,7 @@ from cli.demo import Arrivals, learn
 from cli.demo_stage import Stage
 
 ACTS = 200
-WORDS = ("alpha", "bravo", "delta", "echo", "golf", "hotel", "india", "lima", "mike", "oscar", "papa", "romeo", "sierra",
-         "tango", "victor")  # fmt: skip
+WORDS = tuple("alpha bravo delta echo golf hotel india lima mike oscar papa romeo sierra tango victor".split())
 
 
 def measure() -> dict[str, float]:
