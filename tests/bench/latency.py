@@ -11,7 +11,23 @@ from cli.demo import Arrivals, learn
 from cli.demo_stage import Stage
 
 ACTS = 200
-WORDS = tuple("alpha bravo delta echo golf hotel india lima mike oscar papa romeo sierra tango victor".split())
+WORDS = (
+    "alpha",
+    "bravo",
+    "charlie",
+    "delta",
+    "echo",
+    "golf",
+    "hotel",
+    "india",
+    "lima",
+    "mike",
+    "oscar",
+    "papa",
+    "romeo",
+    "tango",
+    "victor",
+)
 
 
 def measure() -> dict[str, float]:
