@@ -28,7 +28,7 @@ def load(model: type[T], path: Path | None, environment: Mapping[str, str]) -> T
     _overlay(document, model, environment)
     where = str(path) if path else "the environment"
     try:
-        return msgspec.convert(document, model, strict=False)
+        return msgspec.convert(document, model, strict=False, dec_hook=_decode)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{where}: {error}. See docs/configuration.md for every key.") from error
 
@@ -43,6 +43,12 @@ def keys(model: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
         else:
             found |= {f"{info.name}.{inner.name}": inner for inner in msgspec.structs.fields(section)}
     return found
+
+
+def _decode(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")
 
 
 def _read(path: Path) -> dict[str, typing.Any]:
