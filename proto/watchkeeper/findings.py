@@ -117,6 +117,45 @@ class Finding:
     fields: tuple[tuple[str, str], ...] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class FindingRepeat:
+    """The finding ``id`` occurred ``count`` more times since the last report."""
+
+    id: str
+    count: int
+    last_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A merged profile on its way to the nodes. ``hash`` is that of its behaviours."""
+
+    key: ProfileKey
+    state: ProfileState
+    entries: tuple[ProfileEntry, ...] = ()
+    inherited_from: str = ""
+    hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileDelta:
+    """What one node found new in one profile. ``observed_seconds``: all its containers of this profile together."""
+
+    key: ProfileKey
+    state: ProfileState
+    observed_seconds: float
+    entries: tuple[ProfileEntry, ...] = ()
+    last_novelty_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """All containers of a node at one time."""
+
+    at: float
+    containers: tuple[Container, ...] = ()
+
+
 def behaviours_hash(behaviours: set[Behaviour] | frozenset[Behaviour]) -> str:
     """SHA-256 over the sorted behaviours: equal sets have equal hashes on both sides."""
     digest = hashlib.sha256()

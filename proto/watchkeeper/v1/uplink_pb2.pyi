@@ -47,14 +47,16 @@ class Hello(_message.Message):
     def __init__(self, node: _Optional[str] = ..., cluster: _Optional[str] = ..., agent_version: _Optional[str] = ..., kernel_release: _Optional[str] = ..., boot_id: _Optional[str] = ..., spool_id: _Optional[str] = ..., heartbeat_seconds: _Optional[int] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("aggregator_version", "acknowledged_sequence", "configuration")
+    __slots__ = ("aggregator_version", "acknowledged_sequence", "configuration", "maximum_message_bytes")
     AGGREGATOR_VERSION_FIELD_NUMBER: _ClassVar[int]
     ACKNOWLEDGED_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     CONFIGURATION_FIELD_NUMBER: _ClassVar[int]
+    MAXIMUM_MESSAGE_BYTES_FIELD_NUMBER: _ClassVar[int]
     aggregator_version: str
     acknowledged_sequence: int
     configuration: Configuration
-    def __init__(self, aggregator_version: _Optional[str] = ..., acknowledged_sequence: _Optional[int] = ..., configuration: _Optional[_Union[Configuration, _Mapping]] = ...) -> None: ...
+    maximum_message_bytes: int
+    def __init__(self, aggregator_version: _Optional[str] = ..., acknowledged_sequence: _Optional[int] = ..., configuration: _Optional[_Union[Configuration, _Mapping]] = ..., maximum_message_bytes: _Optional[int] = ...) -> None: ...
 
 class Acknowledgement(_message.Message):
     __slots__ = ("sequence",)
@@ -310,18 +312,20 @@ class Inventory(_message.Message):
     def __init__(self, at: _Optional[float] = ..., containers: _Optional[_Iterable[_Union[Container, _Mapping]]] = ...) -> None: ...
 
 class Record(_message.Message):
-    __slots__ = ("sequence", "previous_hash", "hash", "kind", "payload")
+    __slots__ = ("sequence", "previous_hash", "hash", "kind", "payload", "withheld")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     PREVIOUS_HASH_FIELD_NUMBER: _ClassVar[int]
     HASH_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    WITHHELD_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     previous_hash: bytes
     hash: bytes
     kind: str
     payload: bytes
-    def __init__(self, sequence: _Optional[int] = ..., previous_hash: _Optional[bytes] = ..., hash: _Optional[bytes] = ..., kind: _Optional[str] = ..., payload: _Optional[bytes] = ...) -> None: ...
+    withheld: str
+    def __init__(self, sequence: _Optional[int] = ..., previous_hash: _Optional[bytes] = ..., hash: _Optional[bytes] = ..., kind: _Optional[str] = ..., payload: _Optional[bytes] = ..., withheld: _Optional[str] = ...) -> None: ...
 
 class Batch(_message.Message):
     __slots__ = ("records",)

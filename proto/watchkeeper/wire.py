@@ -1,0 +1,344 @@
+"""The shared nouns as protobuf messages and back.
+
+``pack`` and ``unpack`` serve records of the spool; the ``…_message`` functions and their inverses serve
+messages that are part of others. Overlong texts and lists are cut on both sides, so that no process or
+container can hide its finding by describing itself at length. What can not be understood is a WireError.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from watchkeeper.findings import (
+    Behaviour,
+    BehaviourClass,
+    Container,
+    Finding,
+    FindingRepeat,
+    Inventory,
+    Process,
+    Profile,
+    ProfileDelta,
+    ProfileEntry,
+    ProfileKey,
+    ProfileState,
+    Severity,
+)
+from watchkeeper.v1 import uplink_pb2 as pb
+
+MAX_TEXT = 4096  # characters: PATH_MAX
+MAX_ITEMS = 256  # arguments, ancestors, labels, fields
+
+Noun = Finding | FindingRepeat | ProfileDelta | Inventory
+
+_M = TypeVar("_M", bound=Message)
+_E = TypeVar("_E", bound=StrEnum)
+
+_ID = re.compile(r"[0-9a-f]{32}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class WireError(Exception):
+    """A message can not be understood; the text names the field and what is wrong with it."""
+
+
+def pack(noun: Noun) -> tuple[str, bytes]:
+    """The record kind and payload of ``noun``; WireError for numbers that the wire can not carry."""
+    try:
+        match noun:
+            case Finding():
+                return "finding", finding_message(noun).SerializeToString()
+            case FindingRepeat():
+                repeat = pb.FindingRepeat(id=noun.id, count=noun.count, last_at=noun.last_at)
+                return "finding_repeat", repeat.SerializeToString()
+            case ProfileDelta():
+                return "profile_delta", profile_delta_message(noun).SerializeToString()
+            case Inventory():
+                containers = [container_message(container) for container in noun.containers]
+                return "inventory", pb.Inventory(at=noun.at, containers=containers).SerializeToString()
+    except (TypeError, ValueError) as error:
+        raise WireError(f"{type(noun).__name__}: {error}") from error
+
+
+def unpack(kind: str, payload: bytes) -> Noun:
+    """The noun in a record's payload; WireError when it is not one of that kind."""
+    match kind:
+        case "finding":
+            return finding(parse(pb.Finding, payload))
+        case "finding_repeat":
+            return _finding_repeat(parse(pb.FindingRepeat, payload))
+        case "profile_delta":
+            return profile_delta(parse(pb.ProfileDelta, payload))
+        case "inventory":
+            return _inventory(parse(pb.Inventory, payload))
+    raise WireError(f"kind: {_cut(kind)!r} is none of finding, finding_repeat, profile_delta, inventory")
+
+
+def parse(message: type[_M], payload: bytes) -> _M:
+    """``message`` read from bytes; WireError when they are something else."""
+    try:
+        return message.FromString(payload)
+    except DecodeError as error:
+        raise WireError(f"{message.__name__}: is not a protobuf message of that type") from error
+
+
+def finding_message(finding: Finding) -> pb.Finding:
+    return pb.Finding(
+        id=finding.id,
+        node=_cut(finding.node),
+        source=_cut(finding.source),
+        title=_cut(finding.title),
+        severity=finding.severity,
+        fingerprint=_cut(finding.fingerprint),
+        occurred_at=finding.occurred_at,
+        detected_at=finding.detected_at,
+        profile=profile_key_message(finding.profile) if finding.profile else None,
+        behaviour=behaviour_message(finding.behaviour) if finding.behaviour else None,
+        container=container_message(finding.container) if finding.container else None,
+        process=process_message(finding.process) if finding.process else None,
+        fields=dict(_pairs(finding.fields)),
+    )
+
+
+def finding(message: pb.Finding) -> Finding:
+    """``fields`` come back sorted by name, as labels of containers do."""
+    return Finding(
+        id=_finding_id(message.id),
+        node=_required("finding.node", message.node),
+        source=_required("finding.source", message.source),
+        title=_required("finding.title", message.title),
+        severity=_one_of(Severity, "finding.severity", message.severity),
+        fingerprint=_required("finding.fingerprint", message.fingerprint),
+        occurred_at=_time("finding.occurred_at", message.occurred_at),
+        detected_at=_time("finding.detected_at", message.detected_at),
+        profile=profile_key(message.profile) if message.HasField("profile") else None,
+        behaviour=behaviour(message.behaviour) if message.HasField("behaviour") else None,
+        container=container(message.container) if message.HasField("container") else None,
+        process=process(message.process) if message.HasField("process") else None,
+        fields=_sorted(message.fields),
+    )
+
+
+def profile_key_message(key: ProfileKey) -> pb.ProfileKey:
+    return pb.ProfileKey(
+        cluster=_cut(key.cluster),
+        namespace=_cut(key.namespace),
+        workload=_cut(key.workload),
+        container=_cut(key.container),
+        image_digest=_cut(key.image_digest),
+    )
+
+
+def profile_key(message: pb.ProfileKey) -> ProfileKey:
+    return ProfileKey(
+        cluster=_required("profile.cluster", message.cluster),
+        namespace=_cut(message.namespace),
+        workload=_required("profile.workload", message.workload),
+        container=_cut(message.container),
+        image_digest=_cut(message.image_digest),
+    )
+
+
+def behaviour_message(behaviour: Behaviour) -> pb.Behaviour:
+    return pb.Behaviour(
+        behaviour_class=behaviour.behaviour_class,
+        process=_cut(behaviour.process),
+        object=_cut(behaviour.object),
+    )
+
+
+def behaviour(message: pb.Behaviour) -> Behaviour:
+    return Behaviour(
+        behaviour_class=_one_of(BehaviourClass, "behaviour.behaviour_class", message.behaviour_class),
+        process=_cut(message.process),
+        object=_cut(message.object),
+    )
+
+
+def profile_entry_message(entry: ProfileEntry) -> pb.ProfileEntry:
+    return pb.ProfileEntry(
+        behaviour=behaviour_message(entry.behaviour),
+        first_seen=entry.first_seen,
+        last_seen=entry.last_seen,
+        origin=_cut(entry.origin),
+        accepted_by=_cut(entry.accepted_by),
+        reason=_cut(entry.reason),
+        valid_until=entry.valid_until,
+    )
+
+
+def profile_entry(message: pb.ProfileEntry) -> ProfileEntry:
+    return ProfileEntry(
+        behaviour=behaviour(message.behaviour),
+        first_seen=_time("entry.first_seen", message.first_seen),
+        last_seen=_time("entry.last_seen", message.last_seen),
+        origin=_required("entry.origin", message.origin),
+        accepted_by=_cut(message.accepted_by),
+        reason=_cut(message.reason),
+        valid_until=_time("entry.valid_until", message.valid_until),
+    )
+
+
+def profile_message(profile: Profile) -> pb.Profile:
+    return pb.Profile(
+        key=profile_key_message(profile.key),
+        state=profile.state,
+        entries=[profile_entry_message(entry) for entry in profile.entries],
+        inherited_from=_cut(profile.inherited_from),
+        hash=_cut(profile.hash),
+    )
+
+
+def profile(message: pb.Profile) -> Profile:
+    return Profile(
+        key=profile_key(message.key),
+        state=_one_of(ProfileState, "profile.state", message.state),
+        entries=tuple(profile_entry(entry) for entry in message.entries),
+        inherited_from=_cut(message.inherited_from),
+        hash=_cut(message.hash),
+    )
+
+
+def profile_delta_message(delta: ProfileDelta) -> pb.ProfileDelta:
+    return pb.ProfileDelta(
+        key=profile_key_message(delta.key),
+        state=delta.state,
+        observed_seconds=delta.observed_seconds,
+        entries=[profile_entry_message(entry) for entry in delta.entries],
+        last_novelty_at=delta.last_novelty_at,
+    )
+
+
+def profile_delta(message: pb.ProfileDelta) -> ProfileDelta:
+    return ProfileDelta(
+        key=profile_key(message.key),
+        state=_one_of(ProfileState, "delta.state", message.state),
+        observed_seconds=_time("delta.observed_seconds", message.observed_seconds),
+        entries=tuple(profile_entry(entry) for entry in message.entries),
+        last_novelty_at=_time("delta.last_novelty_at", message.last_novelty_at),
+    )
+
+
+def container_message(container: Container) -> pb.Container:
+    return pb.Container(
+        id=_cut(container.id),
+        name=_cut(container.name),
+        runtime=_cut(container.runtime),
+        image=_cut(container.image),
+        image_digest=_cut(container.image_digest),
+        pod_name=_cut(container.pod_name),
+        pod_namespace=_cut(container.pod_namespace),
+        pod_uid=_cut(container.pod_uid),
+        labels=dict(_pairs(container.labels)),
+        started_at=container.started_at,
+        kind=_cut(container.kind),
+        workload=_cut(container.workload),
+    )
+
+
+def container(message: pb.Container) -> Container:
+    return Container(
+        id=_required("container.id", message.id),
+        name=_cut(message.name),
+        runtime=_cut(message.runtime),
+        image=_cut(message.image),
+        image_digest=_cut(message.image_digest),
+        pod_name=_cut(message.pod_name),
+        pod_namespace=_cut(message.pod_namespace),
+        pod_uid=_cut(message.pod_uid),
+        labels=_sorted(message.labels),
+        started_at=_time("container.started_at", message.started_at),
+        kind=_cut(message.kind),
+        workload=_cut(message.workload),
+    )
+
+
+def process_message(process: Process) -> pb.Process:
+    return pb.Process(
+        pid=process.pid,
+        executable=_cut(process.executable),
+        arguments=_cut_each(process.arguments),
+        working_directory=_cut(process.working_directory),
+        uid=process.uid,
+        login_uid=process.login_uid,
+        tty=_cut(process.tty),
+        ancestors=_cut_each(process.ancestors),
+        origin=_cut(process.origin),
+    )
+
+
+def process(message: pb.Process) -> Process:
+    return Process(
+        pid=message.pid,
+        executable=_cut(message.executable),
+        arguments=_cut_each(message.arguments),
+        working_directory=_cut(message.working_directory),
+        uid=message.uid,
+        login_uid=message.login_uid,
+        tty=_cut(message.tty),
+        ancestors=_cut_each(message.ancestors),
+        origin=_cut(message.origin),
+    )
+
+
+def _finding_repeat(message: pb.FindingRepeat) -> FindingRepeat:
+    if not message.count:
+        raise WireError("repeat.count: must be at least 1")
+    return FindingRepeat(_finding_id(message.id), message.count, _time("repeat.last_at", message.last_at))
+
+
+def _inventory(message: pb.Inventory) -> Inventory:
+    return Inventory(_time("inventory.at", message.at), tuple(container(each) for each in message.containers))
+
+
+def _finding_id(text: str) -> str:
+    if not _ID.fullmatch(text):
+        raise WireError(f"finding.id: {text[:40]!r} is not 32 hexadecimal digits")
+    return text
+
+
+def _required(name: str, text: str) -> str:
+    if not text:
+        raise WireError(f"{name}: is empty")
+    return _cut(text)
+
+
+def _one_of(enumeration: type[_E], name: str, text: str) -> _E:
+    try:
+        return enumeration(text)
+    except ValueError:
+        raise WireError(f"{name}: {text[:40]!r} is none of {', '.join(enumeration)}") from None
+
+
+def _time(name: str, seconds: float) -> float:
+    if not math.isfinite(seconds) or seconds < 0:
+        raise WireError(f"{name}: {seconds} is not a time")
+    return seconds
+
+
+def _cut(text: str) -> str:
+    """``text`` within bounds; bytes that were not UTF-8 in the kernel (lone surrogates here) are shown as \\udcNN."""
+    if len(text) > MAX_TEXT:
+        text = text[: MAX_TEXT - 1] + "…"
+    if text.isascii() or not _SURROGATE.search(text):
+        return text
+    return _cut(text.encode("utf-8", "backslashreplace").decode())
+
+
+def _cut_each(texts: Iterable[str]) -> tuple[str, ...]:
+    each = tuple(map(_cut, texts))
+    return each if len(each) <= MAX_ITEMS else (*each[: MAX_ITEMS - 1], "…")
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [(_cut(name), _cut(text)) for name, text in sorted(pairs)[:MAX_ITEMS]]
+
+
+def _sorted(pairs: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple(_pairs(pairs.items()))
