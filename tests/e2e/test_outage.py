@@ -44,7 +44,7 @@ def _profile_state(api: Api) -> set[str]:
 
 
 def test_a_thousand_findings_survive_both_deaths(stage: Stage) -> None:
-    """The aggregator is gone during 1,000 findings, then the agent is killed: each is stored once, the profile stays."""
+    """The aggregator is gone for 1,000 findings, then the agent is killed: each is stored once, the profile stays."""
     api = stage.start_aggregator()
     stage.start_shop()
     stage.start_agent(api, replay=None, record=None)
