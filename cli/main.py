@@ -44,9 +44,9 @@ def cli() -> None:
 @click.option("--check-config", is_flag=True, help="Read the configuration, say whether it is usable, and end.")
 def agent(config: Path | None, check_config: bool) -> None:
     """Watch this node and report to the aggregator. Needs root, BTF and bpf()."""
-    from agent.config import load_settings
+    from agent.config import load
 
-    settings = load_settings(config, os.environ)
+    settings = load(config, os.environ)
     if check_config:
         click.echo("The configuration is usable.")
         return
