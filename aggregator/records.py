@@ -11,8 +11,8 @@ from watchkeeper.findings import Behaviour, Container, Finding, ProfileEntry, Pr
 class Status(StrEnum):
     """Of a check or control; the pinned names."""
 
-    PASS = "pass"
-    PASS_WITH_EXCEPTIONS = "pass_with_exceptions"
+    PASS = "pass"  # noqa: S105 - a status, not a secret
+    PASS_WITH_EXCEPTIONS = "pass_with_exceptions"  # noqa: S105 - as above
     PARTIAL = "partial"
     NOT_ASSESSED = "not_assessed"
     FAIL = "fail"
@@ -22,7 +22,7 @@ class Status(StrEnum):
 class Outcome(StrEnum):
     """Of one observation."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - a status, not a secret
     FAIL = "fail"
     ERROR = "error"
     NOT_APPLICABLE = "not_applicable"
@@ -111,6 +111,7 @@ class StoredFinding:
     due_at: float
     triage: Triage | None = None
     checks: tuple[str, ...] = ()  # check types it belongs to, e.g. ("profiling_policy",)
+    behaviours: tuple[Behaviour, ...] = ()  # of all findings folded into this one, the first one's first
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,29 @@ class Observation:
     outcome: Outcome
     reason: str
     at: float
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedResource:
+    """The newest observation of one resource and the evidence it was last sealed as (stream, sequence, hash, time)."""
+
+    observation: Observation
+    stream: str
+    sequence: int
+    hash: str
+    sealed_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CheckException:
+    """An approved, expiring acceptance that ``resource`` fails ``check`` (a check type)."""
+
+    check: str
+    resource: str
+    who: str
+    reason: str
+    at: float
+    valid_until: float
 
 
 @dataclass(frozen=True, slots=True)
