@@ -129,8 +129,12 @@ def _requirements(settings: Settings) -> list[tuple[str, bool, str]]:
     uplink, ring, learning = settings.uplink, settings.probe.ring_bytes, settings.learning
     host, _, port = uplink.address.rpartition(":")
     return [
-        ("node", _is_name(settings.node or _hostname()), "must be without spaces and \"/\"; set it to the node's name"),
-        ("cluster", _is_name(settings.cluster), 'must not be empty or hold spaces or "/"; set it to the cluster\'s name'),
+        ("node", _is_name(settings.node or _hostname()), 'must be without spaces and "/"; set it to the node\'s name'),
+        (
+            "cluster",
+            _is_name(settings.cluster),
+            'must not be empty or hold spaces or "/"; set it to the cluster\'s name',
+        ),
         ("state_directory", settings.state_directory.startswith("/"), "must be an absolute path"),
         ("heartbeat_seconds", 1 <= settings.heartbeat_seconds <= 300, "must be from 1 to 300; 10 suits most fleets"),
         ("uplink.address", bool(host) and port.isdigit(), 'must be "host:port", such as "watchkeeper:7443"'),
@@ -140,7 +144,11 @@ def _requirements(settings: Settings) -> list[tuple[str, bool, str]]:
             bool(uplink.key_file) == bool(uplink.certificate_file),
             "and uplink.certificate_file belong together; set both or none",
         ),
-        ("probe.ring_bytes", _is_ring(ring), f"{ring} is not a power of two from 65536 to 1073741824; 8388608 is usual"),
+        (
+            "probe.ring_bytes",
+            _is_ring(ring),
+            f"{ring} is not a power of two from 65536 to 1073741824; 8388608 is usual",
+        ),
         ("probe.record", not (settings.probe.record and settings.probe.replay), "is set beside probe.replay; keep one"),
         ("learning.minimum_seconds", learning.minimum_seconds >= 0, "must not be negative; 3600 is usual"),
         ("learning.decay_seconds", learning.decay_seconds > 0, "must be greater than 0; 900 is usual"),

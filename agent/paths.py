@@ -34,8 +34,9 @@ _STARS = re.compile(r"\*(?:[-_.~@:+=,#%]*\*)+")
 
 # Words that happen to hold a digit.
 _WORDS = frozenset(
-    "7z amd64 arm64 base64 bz2 ext4 h2 http2 i386 i686 ipv4 ipv6 k8s log4j m4a md5 mp3 mp4 oauth2 p12 pkcs12 python2 "
-    "python3 s3 sha1 sha256 sha512 so1 sqlite3 utf8 x64 x86 x509".split()
+    {"7z", "amd64", "arm64", "base64", "bz2", "ext4", "h2", "http2", "i386", "i686", "ipv4", "ipv6", "k8s", "log4j"}
+    | {"m4a", "md5", "mp3", "mp4", "oauth2", "p12", "pkcs12", "python2", "python3", "s3", "sha1", "sha256", "sha512"}
+    | {"sqlite3", "utf8", "x64", "x86", "x509"}
 )
 
 
@@ -65,7 +66,7 @@ def printable(text: str) -> str:
 def _parts(parts: list[str]) -> list[str]:
     folded, literal = [], False
     for part in parts:
-        folded.append(part if literal or part.isalpha() and part.islower() else _fold(part))
+        folded.append(part if literal or (part.isalpha() and part.islower()) else _fold(part))
         literal = literal or part in _PROGRAM_DIRECTORIES
     return folded
 
@@ -103,9 +104,9 @@ def _is_shuffled(letters: str) -> bool:
 def _bounded(path: str) -> str:
     if len(path) <= LONGEST and all(len(part) <= LONGEST_PART for part in path.split("/")):
         return path
-    kept, room = [], LONGEST - 2
-    for part in path.split("/"):
-        part = part if len(part) <= LONGEST_PART else "*"
+    kept: list[str] = []
+    room = LONGEST - 2
+    for part in ("*" if len(name) > LONGEST_PART else name for name in path.split("/")):
         room -= len(part) + 1
         if room < 0:
             return "/".join([*kept, "*"])
