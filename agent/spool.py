@@ -322,7 +322,7 @@ def _configure(connection: sqlite3.Connection) -> None:
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'head'").fetchone():
         connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
     connection.execute(
-        "INSERT INTO head SELECT ?, 0, ?, '{}' WHERE NOT EXISTS (SELECT 1 FROM head) AND NOT EXISTS (SELECT 1 FROM records)",
+        "INSERT INTO head SELECT ?, 0, ?, '{}' WHERE NOT EXISTS (SELECT 1 FROM head UNION SELECT 1 FROM records)",
         (uuid.uuid4().hex, GENESIS),
     )
 
