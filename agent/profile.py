@@ -24,7 +24,8 @@ LEARNED, INHERITED, ACCEPTED = "learned", "inherited", "accepted"
 class Profile:
     """``novelty`` is the decayed number of new behaviours. ``in_review``: the profile was inherited from the digest
     ``inherited_from`` and what is new in this rollout is one review, until novelty settles. ``unreported`` entries
-    the aggregator has not been told of; ``unsaved`` behaviours' rows on disk are out of date."""
+    the aggregator has not been told of; ``unsaved`` behaviours' rows on disk are out of date. ``reviewed``: what is
+    part of the rollout's review, and stays so when the review has ended."""
 
     key: ProfileKey
     state: ProfileState = ProfileState.LEARNING
@@ -34,6 +35,7 @@ class Profile:
     last_novelty_at: float = 0.0
     inherited_from: str = ""
     in_review: bool = False
+    reviewed: set[Behaviour] = field(default_factory=set)
     unreported: dict[Behaviour, ProfileEntry] = field(default_factory=dict)
     unsaved: set[Behaviour] = field(default_factory=set)
     reported_seconds: float = 0.0
@@ -67,10 +69,14 @@ class Profile:
         self.last_novelty_at = now
         return True
 
-    def review(self, now: float) -> None:
-        """Count a new behaviour of a rollout: the review stays open while more come."""
+    def review(self, behaviour: Behaviour, now: float) -> bool:
+        """Count a behaviour of a rollout, True when it is new: the review stays open while more come."""
+        if behaviour in self.reviewed or len(self.reviewed) >= LONGEST_PROFILE:
+            return False
+        self.reviewed.add(behaviour)
         self.novelty += 1.0
         self.last_novelty_at = now
+        return True
 
     def observe(self, seconds: float, learning: LearningSettings) -> bool:
         """Let ``seconds`` of watching pass; True when learning (or the review of a rollout) ended by it."""

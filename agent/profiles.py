@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import astuple
 from pathlib import Path
 
+import msgspec
+
 from agent.profile import Profile, ancestor_of, inherit, received
 from watchkeeper.findings import Behaviour, BehaviourClass, ProfileEntry, ProfileKey, ProfileState
 from watchkeeper.findings import Profile as PushedProfile
@@ -26,7 +28,7 @@ create table if not exists profiles (
     cluster text not null, namespace text not null, workload text not null, container text not null,
     image_digest text not null,
     state text not null, observed_seconds real not null, novelty real not null, last_novelty_at real not null,
-    inherited_from text not null, in_review integer not null,
+    inherited_from text not null, in_review integer not null, reviewed text not null,
     unique (cluster, namespace, workload, container, image_digest)
 );
 create table if not exists entries (
@@ -39,10 +41,11 @@ create table if not exists entries (
 """
 _SAVE_PROFILE = """
 insert into profiles (cluster, namespace, workload, container, image_digest, state, observed_seconds, novelty,
-    last_novelty_at, inherited_from, in_review) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    last_novelty_at, inherited_from, in_review, reviewed) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 on conflict do update set state = excluded.state, observed_seconds = excluded.observed_seconds,
     novelty = excluded.novelty, last_novelty_at = excluded.last_novelty_at,
-    inherited_from = excluded.inherited_from, in_review = excluded.in_review
+    inherited_from = excluded.inherited_from, in_review = excluded.in_review,
+    reviewed = excluded.reviewed
 returning id
 """
 _SAVE_ENTRY = "insert or replace into entries values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -183,6 +186,7 @@ def _save(database: sqlite3.Connection, profile: Profile) -> None:
         profile.last_novelty_at,
         profile.inherited_from,
         profile.in_review,
+        msgspec.json.encode(profile.reviewed).decode(),
     )
     [number] = database.execute(_SAVE_PROFILE, header).fetchone()
     for behaviour in profile.unsaved:
@@ -199,15 +203,16 @@ def _values(entry: ProfileEntry) -> tuple[float, float, str, str, str, float]:
 
 
 def _load(database: sqlite3.Connection, row: tuple[object, ...]) -> Profile:
-    number, cluster, namespace, workload, container, digest, state, observed, novelty, novel_at, ancestor, review = row
+    number, *key, state, observed, novelty, novel_at, ancestor, review, reviewed = row
     profile = Profile(
-        key=ProfileKey(str(cluster), str(namespace), str(workload), str(container), str(digest)),
+        key=ProfileKey(*map(str, key)),
         state=ProfileState(str(state)),
         observed_seconds=float(observed),  # type: ignore[arg-type]  # the column is real
         novelty=float(novelty),  # type: ignore[arg-type]  # the column is real
         last_novelty_at=float(novel_at),  # type: ignore[arg-type]  # the column is real
         inherited_from=str(ancestor),
         in_review=bool(review),
+        reviewed=msgspec.json.decode(str(reviewed), type=set[Behaviour]),
     )
     for _, kind, process, name, *values, reported in database.execute(
         "select * from entries where profile = ?", (number,)

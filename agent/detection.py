@@ -1,0 +1,251 @@
+"""From events to findings and profiles: the synchronous middle of the pipeline.
+
+An act is attributed to its process when it happens and to its profile when its container has a name; in
+between it waits, each different behaviour once, and is never dropped.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent import drift
+from agent.behaviours import Sensitive, behaviours_of, executed
+from agent.config import Settings
+from agent.findings import Findings
+from agent.paths import printable
+from agent.processes import RUNC_INIT, Known, Processes
+from agent.profile import Profile
+from agent.profiles import Profiles
+from watchkeeper.events import AnyEvent, Exec, Exit, Fork, Open, Rename, Running, Task
+from watchkeeper.findings import Behaviour, Container, ProfileKey, ProfileState
+
+WAIT_SECONDS = 3.0  # for a container's name
+WAITING = 4_096  # different acts that wait, of all containers together
+WRITTEN = 512  # files remembered per container as written by it
+
+# A container's sandbox (pause) only holds namespaces; it runs nothing of the workload.
+UNPROFILED_KINDS = frozenset({"sandbox"})
+
+
+class Containers(Protocol):
+    """What detection and pipeline ask of agent.containers.Containers and of RecordedContainers."""
+
+    on_named: Callable[[int], None]
+
+    def birth(self, cgroup: int, path: str) -> None: ...
+
+    def death(self, cgroup: int) -> None: ...
+
+    def find(self, cgroup: int) -> Container | None: ...
+
+    def is_pending(self, cgroup: int) -> bool: ...
+
+    def running(self) -> list[Container]: ...
+
+    async def run(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Act:
+    at: float
+    task: Task
+    known: Known | None
+    behaviours: tuple[Behaviour, ...]
+    dropped: bool = False
+    observed: bool = False  # found by looking, after the fact: learned, but no ground for an alarm
+
+
+class Detection:
+    """Judges every act of every container. ``clock`` gives unix seconds; ``ignore`` is told of the host's cgroups."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        containers: Containers,
+        profiles: Profiles,
+        findings: Findings,
+        ignore: Callable[[int], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.processes = Processes()
+        self.judged = 0
+        self._settings = settings
+        self._containers = containers
+        self._profiles = profiles
+        self._findings = findings
+        self._ignore = ignore
+        self._clock = clock
+        self._sensitive = Sensitive(settings.drift.sensitive_paths)
+        self._host: set[int] = set()
+        self._waiting: dict[int, dict[tuple[Behaviour, ...], _Act]] = {}
+        self._since: dict[int, float] = {}
+        self._written: dict[int, dict[int, None]] = {}
+
+    def handle(self, event: AnyEvent) -> None:
+        """Take in one event of a task."""
+        cgroup = event.task.cgroup
+        contained = self._contained(cgroup)
+        act = self._act(event, contained)
+        if act is None or not act.behaviours or not contained:
+            return
+        if self._containers.is_pending(cgroup):
+            self._wait(cgroup, act)
+        else:
+            self._judge(cgroup, act)
+
+    def named(self, cgroup: int) -> None:
+        """The container has its name now, or will never have one."""
+        self._since.pop(cgroup, None)
+        self._host.discard(cgroup)
+        for act in self._waiting.pop(cgroup, {}).values():
+            self._judge(cgroup, act)
+
+    def died(self, cgroup: int) -> None:
+        """The cgroup is gone; what waits for its name still does."""
+        self._host.discard(cgroup)
+        self._written.pop(cgroup, None)
+        self.processes.forget_cgroup(cgroup)
+
+    def watched(self, seconds: float) -> list[Profile]:
+        """Let the profiles of running containers observe ``seconds``; returns those that finished learning."""
+        finished = []
+        for key in self.running():
+            profile = self._profiles.of(key)
+            before = profile.state, profile.in_review
+            if profile.observe(seconds, self._settings.learning):
+                finished.append(profile)
+            if before != (ProfileState.LEARNED, False):
+                self._profiles.changed(key)
+        return finished
+
+    def give_up_waiting(self, now: float, everything: bool = False) -> None:
+        """Judge what has waited too long with what is known of its container. ``now``: in the time of events."""
+        for cgroup, since in list(self._since.items()):
+            if everything or now - since >= WAIT_SECONDS:
+                self.named(cgroup)
+                if self._containers.find(cgroup) is None:
+                    self._host.add(cgroup)
+
+    def waits(self) -> bool:
+        return any(self._containers.is_pending(cgroup) for cgroup in self._since)
+
+    def running(self) -> Counter[ProfileKey]:
+        """How many containers run with each profile."""
+        return Counter(
+            self.key_of(container)
+            for container in self._containers.running()
+            if container.workload and container.kind not in UNPROFILED_KINDS
+        )
+
+    def key_of(self, container: Container) -> ProfileKey:
+        name = container.name or container.id[:12]
+        return ProfileKey(
+            cluster=self._settings.cluster,
+            namespace=printable(container.pod_namespace),
+            workload=printable(container.workload or f"Container/{name}"),
+            container=printable(name),
+            image_digest=printable(container.image_digest),
+        )
+
+    def _contained(self, cgroup: int) -> bool:
+        if cgroup in self._host:
+            return False
+        if self._containers.is_pending(cgroup) or self._containers.find(cgroup) is not None:
+            return True
+        self._host.add(cgroup)
+        self._ignore(cgroup)
+        return False
+
+    def _act(self, event: AnyEvent, contained: bool) -> _Act | None:
+        task = event.task
+        match event:
+            case Fork():
+                self.processes.fork(event, contained)
+                return None
+            case Exit():
+                self.processes.exit(event)
+                return None
+            case Exec():
+                done = self.processes.exec(event, contained)
+                if not done.after.inside:
+                    return None
+                behaviours = executed(event, done.after, done.before)
+                return _Act(event.at, task, done.after, behaviours, self._is_dropped(event))
+            case Running():
+                return self._found(event, contained)
+        known = self.processes.actor(task) if contained else None
+        if not contained or _is_runtime(known, task):
+            return None
+        if isinstance(event, Open | Rename):
+            self._note_written(event)
+        return _Act(event.at, task, known, behaviours_of(event, known, self._sensitive))
+
+    def _found(self, event: Running, contained: bool) -> _Act | None:
+        known = self.processes.running(event, contained)
+        if not known.inside:
+            return None
+        parent = self.processes.find(known.parent_pid, known.parent_start)
+        if parent is not None and parent.inside and parent.executable == known.executable:
+            return None  # forked, and executed nothing of its own
+        found = Exec(at=event.at, task=event.task, executable=event.executable)
+        return _Act(event.at, event.task, known, executed(found, known, parent), observed=True)
+
+    def _is_dropped(self, event: Exec) -> bool:
+        written = self._written.get(event.task.cgroup, {})
+        return event.upper_layer or event.memfd or hash(event.executable) in written
+
+    def _note_written(self, event: Open | Rename) -> None:
+        path = event.new_path if isinstance(event, Rename) else event.path if event.writes else ""
+        written = self._written.setdefault(event.task.cgroup, {})
+        if path:
+            written[hash(path)] = None
+        if len(written) > WRITTEN:
+            del written[next(iter(written))]
+
+    def _wait(self, cgroup: int, act: _Act) -> None:
+        self._since.setdefault(cgroup, act.at)
+        self._waiting.setdefault(cgroup, {}).setdefault(act.behaviours, act)
+        if sum(map(len, self._waiting.values())) > WAITING:
+            self.named(next(iter(self._waiting)))
+
+    def _judge(self, cgroup: int, act: _Act) -> None:
+        container = self._containers.find(cgroup)
+        if container is None or container.kind in UNPROFILED_KINDS:
+            return
+        key = self.key_of(container)
+        profile = self._profiles.of(key)
+        self.judged += 1
+        for behaviour in act.behaviours:
+            if self._deviates(profile, behaviour, act, container):
+                return
+
+    def _deviates(self, profile: Profile, behaviour: Behaviour, act: _Act, container: Container) -> bool:
+        """Report the behaviour, or learn it; True when it was reported."""
+        now = self._clock()
+        deviation = drift.judge(profile, behaviour, now, act.dropped)
+        if deviation is None:
+            learning = profile.state is ProfileState.LEARNING
+            if profile.seen_again(behaviour, act.at) or (learning and profile.learn(behaviour, act.at)):
+                self._profiles.changed(profile.key)
+            return False
+        if act.observed and not deviation.known_bad and _is_familiar(profile, behaviour):
+            return False
+        if deviation.review and profile.review(behaviour, act.at):
+            self._profiles.changed(profile.key)
+        process = self.processes.describe(act.known, act.task) if act.known else None
+        self._findings.drift(deviation, profile.key, profile.inherited_from, container, process, act.at, now)
+        return True
+
+
+def _is_runtime(known: Known | None, task: Task) -> bool:
+    """Whether the task is the runtime that prepares the container, and not yet the container's program."""
+    return not known.inside if known is not None else task.comm.startswith(RUNC_INIT)
+
+
+def _is_familiar(profile: Profile, behaviour: Behaviour) -> bool:
+    """Whether the program occurs in the profile at all: for one that was found running, the parent it has now need
+    not be the one that started it."""
+    return any(behaviour.object in (entry.process, entry.object) for entry in profile.entries)

@@ -1,0 +1,155 @@
+"""Findings on their way out: the first occurrence at once, later ones counted and told now and then.
+
+A finding is folded by its fingerprint and behaviour. The table is bounded; a profile that deviates in ever
+new ways fills its own share and then becomes one finding that says so.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from agent.drift import Deviation, fingerprint
+from watchkeeper.findings import Container, Finding, FindingRepeat, Process, ProfileKey, Severity
+
+FLUSH_SECONDS = 10.0
+FRESH_SECONDS = 3600.0  # a fold this old begins anew, so that what was triaged meanwhile is told in full again
+FOLDS = 8_192
+SHARE = 2_000  # different deviations of one profile within FRESH_SECONDS
+
+Emit = Callable[[Finding | FindingRepeat], None]
+_Fold = tuple[ProfileKey | None, str, str]
+
+
+@dataclass(slots=True)
+class _Folded:
+    id: str
+    first_at: float
+    last_at: float
+    count: int = 0
+
+
+class Findings:
+    """Makes and folds findings of one node; ``emit`` takes each one out. Times are unix seconds passed in."""
+
+    def __init__(self, node: str, emit: Emit) -> None:
+        self.node = node
+        self._emit = emit
+        self._folded: OrderedDict[_Fold, _Folded] = OrderedDict()
+        self._waiting: set[_Fold] = set()
+        self._of_profile: Counter[ProfileKey] = Counter()
+        self._flushed_at = 0.0
+
+    def drift(
+        self,
+        deviation: Deviation,
+        key: ProfileKey,
+        inherited_from: str,
+        container: Container,
+        process: Process | None,
+        occurred_at: float,
+        now: float,
+    ) -> None:
+        """A deviation of a profile."""
+        behaviour = deviation.behaviour
+        words = "\0".join((behaviour.behaviour_class, behaviour.process, behaviour.object))
+        fold: _Fold = (key, deviation.fingerprint, words)
+        fields = (("inherited_from", inherited_from), ("review", "rollout")) if deviation.review else ()
+        finding = Finding(
+            id="",
+            node=self.node,
+            source="drift",
+            title=deviation.title,
+            severity=deviation.severity,
+            fingerprint=deviation.fingerprint,
+            occurred_at=occurred_at,
+            detected_at=now,
+            profile=key,
+            behaviour=behaviour,
+            container=container,
+            process=process,
+            fields=fields,
+        )
+        if fold not in self._folded and self._of_profile[key] >= SHARE:
+            fold, finding = self._flood(finding, key)
+        self._occurred(fold, finding, occurred_at)
+
+    def health(self, subject: str, title: str, severity: Severity, fields: dict[str, str], now: float) -> None:
+        """Something about the agent itself; ``subject`` tells kinds apart."""
+        mark = fingerprint(ProfileKey("", "", self.node, "", ""), "health", subject)
+        finding = Finding(
+            id="",
+            node=self.node,
+            source="health",
+            title=title,
+            severity=severity,
+            fingerprint=mark,
+            occurred_at=now,
+            detected_at=now,
+            fields=tuple(sorted(fields.items())),
+        )
+        self._occurred((None, mark, subject), finding, now)
+
+    def flush(self, now: float, force: bool = False) -> None:
+        """Tell repeats that wait, every FLUSH_SECONDS, and forget what began long ago."""
+        if not force and 0 <= now - self._flushed_at < FLUSH_SECONDS:
+            return
+        self._flushed_at = now
+        for fold in list(self._waiting):
+            self._tell_repeats(fold)
+        while self._folded and now - next(iter(self._folded.values())).first_at >= FRESH_SECONDS:
+            self._forget(next(iter(self._folded)))
+
+    def forget(self, key: ProfileKey) -> None:
+        """Fold the profile's findings anew: what it accepts has changed."""
+        for fold in [fold for fold in self._folded if fold[0] == key]:
+            self._forget(fold)
+
+    def unsent(self, finding_id: str) -> None:
+        """The finding could not be kept: its next occurrence is told in full again."""
+        for fold in [fold for fold, folded in self._folded.items() if folded.id == finding_id]:
+            self._waiting.discard(fold)
+            self._forget(fold)
+
+    def __len__(self) -> int:
+        return len(self._folded)
+
+    def _occurred(self, fold: _Fold, finding: Finding, at: float) -> None:
+        folded = self._folded.get(fold)
+        if folded is not None and finding.detected_at - folded.first_at < FRESH_SECONDS:
+            folded.count += 1
+            folded.last_at = max(folded.last_at, at)
+            self._waiting.add(fold)
+            return
+        if folded is not None:
+            self._forget(fold)
+        if len(self._folded) >= FOLDS:
+            self._forget(next(iter(self._folded)))
+        new = _Folded(secrets.token_hex(16), finding.detected_at, at)
+        self._folded[fold] = new
+        if fold[0] is not None:
+            self._of_profile[fold[0]] += 1
+        self._emit(replace(finding, id=new.id))
+
+    def _flood(self, finding: Finding, key: ProfileKey) -> tuple[_Fold, Finding]:
+        mark = fingerprint(key, "flood")
+        title = f"More than {SHARE} different deviations in an hour; further ones are only counted"
+        flood = replace(finding, title=title, severity=Severity.HIGH, fingerprint=mark, behaviour=None, fields=())
+        return (key, mark, ""), flood
+
+    def _tell_repeats(self, fold: _Fold) -> None:
+        self._waiting.discard(fold)
+        folded = self._folded[fold]
+        self._emit(FindingRepeat(folded.id, folded.count, folded.last_at))
+        folded.count = 0
+
+    def _forget(self, fold: _Fold) -> None:
+        if fold in self._waiting:
+            self._tell_repeats(fold)
+        del self._folded[fold]
+        if fold[0] is not None:
+            self._of_profile[fold[0]] -= 1
+            if not self._of_profile[fold[0]]:
+                del self._of_profile[fold[0]]
