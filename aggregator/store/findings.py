@@ -127,15 +127,18 @@ class Findings:
         return [_triage(body) for (body,) in rows]
 
     def open(self, now: float) -> dict[str, tuple[int, int]]:
-        rows = self._database.rows(
-            "SELECT checks, count(*), sum(due_at < ?) FROM finding WHERE triage IS NULL GROUP BY checks", (now,)
-        )
         found: dict[str, tuple[int, int]] = {}
-        for checks, count, overdue in rows:
-            for check in json.loads(checks):
+        for checks, (count, overdue) in self.open_by_checks(now).items():
+            for check in checks:
                 before = found.get(check, (0, 0))
                 found[check] = (before[0] + count, before[1] + overdue)
         return found
+
+    def open_by_checks(self, now: float) -> dict[tuple[str, ...], tuple[int, int]]:
+        rows = self._database.rows(
+            "SELECT checks, count(*), sum(due_at < ?) FROM finding WHERE triage IS NULL GROUP BY checks", (now,)
+        )
+        return {tuple(json.loads(checks)): (count, overdue) for checks, count, overdue in rows}
 
 
 class Folding:

@@ -91,6 +91,9 @@ class SqliteStore:
     def open_findings(self, now: float) -> dict[str, tuple[int, int]]:
         return self._findings.open(now)
 
+    def open_by_checks(self, now: float) -> dict[tuple[str, ...], tuple[int, int]]:
+        return self._findings.open_by_checks(now)
+
     def profiles(self) -> list[MergedProfile]:
         return self._profiles.all()
 
