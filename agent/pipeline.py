@@ -1,0 +1,323 @@
+"""Read first: wires the agent's flow.
+
+source -> events -> detection (processes, behaviours, profiles, drift) -> findings -> spool -> uplink
+                 -> containers (names)                                  -> profile deltas, inventory
+
+One asyncio loop, one thread. The kernel's clock of events is the wall clock; a recording brings its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from agent.config import Settings
+from agent.detection import Containers, Detection
+from agent.findings import Findings
+from agent.health import Health, SpoolFigures
+from agent.probe.source import Source
+from agent.profile import Profile
+from agent.profiles import Profiles
+from agent.recorded_containers import RecordedContainers
+from watchkeeper import wire
+from watchkeeper.events import AnyEvent, CgroupBirth, CgroupDeath, ContainerNamed, Task
+from watchkeeper.findings import Finding, FindingRepeat, Inventory, ProfileState
+from watchkeeper.v1 import uplink_pb2 as pb
+
+BATCH = 1024  # events between two writes
+TICK_SECONDS = 0.5
+DELTA_SECONDS = 2.0
+OBSERVED_SECONDS = 15.0  # how often a learning profile tells of its progress alone
+DELTA_ENTRIES = 500  # of one record
+INVENTORY_SECONDS = 60.0
+DEBOUNCE_SECONDS = 1.0
+RETRY_SECONDS = 5.0
+NAMES_SECONDS = 3.0  # how long the end waits for containers' names
+DELIVERY_SECONDS = 1.0  # and for the last records to be acknowledged
+STALLED_SECONDS = 60.0  # a tick that comes this late (suspend, stopped process) did not watch all that time
+
+_NOBODY = Task(0, 0, 0, 0, 0, 0, -1, 0, "")
+
+
+class Spool(SpoolFigures, Protocol):
+    """What the pipeline asks of agent.spool.Spool."""
+
+    def append_many(self, records: list[tuple[str, bytes]]) -> list[bool]: ...
+
+    def close(self) -> None: ...
+
+
+class Uplink(Protocol):
+    """What the pipeline asks of agent.uplink.Uplink."""
+
+    connected: bool
+
+    async def run(self) -> None: ...
+
+    def wake(self) -> None: ...
+
+
+class Recorder(Protocol):
+    """What the pipeline asks of agent.probe.recording.Recorder."""
+
+    def write(self, event: AnyEvent) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Agent:
+    """One node's agent. ``uplink`` may be set later, before ``run``; ``clock`` gives unix seconds."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        source: Source,
+        containers: Containers,
+        spool: Spool,
+        uplink: Uplink | None = None,
+        *,
+        recorder: Recorder | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.uplink = uplink
+        self.profiles = Profiles(Path(settings.state_directory))
+        self.findings = Findings(settings.node, self._emit)
+        self.detection = Detection(settings, containers, self.profiles, self.findings, source.ignore_cgroup, clock)
+        self._health = Health(settings, source, spool, self.profiles, clock())
+        self._source = source
+        self._containers = containers
+        self._spool = spool
+        self._recorder = recorder
+        self._clock = clock
+        self._replays = isinstance(containers, RecordedContainers)
+        self._introduced: set[int] = set()
+        self._outbox: list[Finding | FindingRepeat] = []
+        self._event_time = 0.0
+        self._delta_at = self._save_at = self._inventory_at = 0.0
+        self._inventory_due = 0.0
+        self._readable = asyncio.Event()
+        self._stopping = asyncio.Event()
+        containers.on_named = self._named
+
+    async def run(self) -> None:
+        """Watch until ``stop``; then write down everything and close source, profiles and spool."""
+        tasks = [asyncio.create_task(work) for work in (self._read(), self._tick(), self._containers.run())]
+        if self.uplink is not None:
+            tasks.append(asyncio.create_task(self.uplink.run()))
+        stop = asyncio.create_task(self._stopping.wait())
+        try:
+            done, _ = await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+            await self._finish()
+        finally:
+            for task in (stop, *tasks):
+                task.cancel()
+            await asyncio.gather(stop, *tasks, return_exceptions=True)
+            self._close()
+
+    def stop(self) -> None:
+        """End ``run`` gracefully."""
+        self._stopping.set()
+
+    def take(self, events: Iterable[AnyEvent]) -> None:
+        """Take in a batch of events and write down what came of it."""
+        for event in events:
+            if self._recorder is not None:
+                self._record(event)
+            if self._replays:
+                self._advance(event.at)
+            self._handle(event)
+        self._write()
+
+    def heartbeat(self) -> pb.Heartbeat:
+        """The next heartbeat; plays the canary whose echo the one after it will tell of."""
+        self._source.play_canary()
+        running = self.detection.running()
+        heartbeat = self._health.heartbeat(running, len(self._containers.running()), self._clock())
+        self._write()
+        return heartbeat
+
+    def configure(self, configuration: pb.Configuration) -> None:
+        """Take in the profiles that the aggregator pushes; WireError when they can not be understood."""
+        for message in configuration.profiles:
+            pushed = wire.profile(message)
+            if self.profiles.merge(pushed):
+                self.findings.forget(pushed.key)
+        self._write()
+
+    async def _read(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._source.fileno(), self._readable.set)
+        try:
+            while not self._source.finished:
+                await self._readable.wait()
+                self._readable.clear()
+                self.take(self._source.read(BATCH))
+                await asyncio.sleep(0)
+        finally:
+            loop.remove_reader(self._source.fileno())
+        await asyncio.Event().wait()
+
+    async def _tick(self) -> None:
+        before = time.monotonic()
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            now = time.monotonic()
+            if self._source.finished:
+                self.detection.give_up_waiting(self._clock(), everything=True)
+            elif not self._replays:
+                self._watch(min(now - before, STALLED_SECONDS), self._clock())
+            before = now
+            self._report(now)
+            self._write()
+
+    def _advance(self, at: float) -> None:
+        """In a recording, time passes from event to event."""
+        if self._event_time == 0.0:
+            self._event_time = at
+        while at - self._event_time >= TICK_SECONDS:
+            step = min(at - self._event_time, STALLED_SECONDS)
+            self._event_time += step
+            self._watch(step, self._event_time)
+
+    def _watch(self, seconds: float, now: float) -> None:
+        self.detection.give_up_waiting(now)
+        for profile in self.detection.watched(seconds):
+            self._send_delta(profile)
+
+    def _handle(self, event: AnyEvent) -> None:
+        match event:
+            case CgroupBirth(cgroup=cgroup, path=path):
+                self._containers.birth(cgroup, path)
+                self._inventory_changed()
+            case CgroupDeath(cgroup=cgroup):
+                self._containers.death(cgroup)
+                self.detection.died(cgroup)
+                self._source.forget_cgroup(cgroup)
+                self._introduced.discard(cgroup)
+                self._inventory_changed()
+            case ContainerNamed(cgroup=cgroup, container=container):
+                if isinstance(self._containers, RecordedContainers):
+                    self._containers.name(cgroup, container)
+            case _:
+                self.detection.handle(event)
+
+    def _named(self, cgroup: int) -> None:
+        container = self._containers.find(cgroup)
+        if self._recorder is not None and container is not None:
+            self._introduced.add(cgroup)
+            self._recorder.write(self._naming(cgroup, self._clock()))
+        self.detection.named(cgroup)
+        self._inventory_changed()
+        if not self._replays:
+            self._write()
+
+    def _naming(self, cgroup: int, at: float) -> AnyEvent:
+        container = self._containers.find(cgroup)
+        if container is None or self._containers.is_pending(cgroup):
+            return CgroupBirth(at=at, task=_NOBODY, cgroup=cgroup, path="")
+        return ContainerNamed(at=at, task=_NOBODY, cgroup=cgroup, container=container)
+
+    def _record(self, event: AnyEvent) -> None:
+        """Write the event, and before it which container its cgroup is if the recording does not say so yet."""
+        assert self._recorder is not None
+        cgroup = event.cgroup if isinstance(event, CgroupBirth) else event.task.cgroup
+        if cgroup not in self._introduced:
+            self._introduced.add(cgroup)
+            contained = self._containers.is_pending(cgroup) or self._containers.find(cgroup) is not None
+            if contained and not isinstance(event, CgroupBirth):
+                self._recorder.write(self._naming(cgroup, event.at))
+        self._recorder.write(event)
+
+    def _inventory_changed(self) -> None:
+        self._inventory_due = self._inventory_due or time.monotonic() + DEBOUNCE_SECONDS
+
+    def _report(self, now: float) -> None:
+        """What is told now and then; ``now`` is monotonic."""
+        self._health.report(self.findings, self.detection.processes.forgotten, self._clock())
+        self.findings.flush(self._clock())
+        if now - self._delta_at >= DELTA_SECONDS:
+            self._delta_at = now
+            self._send_deltas()
+            self.profiles.release(self.detection.running().keys())
+        if (self._inventory_due and now >= self._inventory_due) or now - self._inventory_at >= INVENTORY_SECONDS:
+            self._inventory_at, self._inventory_due = now, 0.0
+            self._send_inventory()
+
+    def _send_deltas(self, final: bool = False) -> None:
+        for profile in self.profiles.live():
+            progress = profile.observed_seconds - profile.reported_seconds
+            learning = profile.state is ProfileState.LEARNING
+            if profile.unreported or (learning and (progress >= OBSERVED_SECONDS or (final and progress > 0))):
+                self._send_delta(profile)
+
+    def _send_delta(self, profile: Profile) -> None:
+        delta = profile.delta()
+        parts = [delta.entries[i : i + DELTA_ENTRIES] for i in range(0, len(delta.entries), DELTA_ENTRIES)]
+        records = [wire.pack(replace(delta, entries=part)) for part in parts or [()]]
+        if all(self._append(records)):
+            profile.reported()
+            self.profiles.changed(profile.key)
+
+    def _send_inventory(self) -> None:
+        self._append([wire.pack(Inventory(self._clock(), tuple(self._containers.running())))])
+
+    def _emit(self, noun: Finding | FindingRepeat) -> None:
+        self._outbox.append(noun)
+
+    def _write(self) -> None:
+        """Put findings into the spool and profiles into their file."""
+        if self._outbox:
+            outbox, self._outbox = self._outbox, []
+            for noun, kept in zip(outbox, self._append([wire.pack(noun) for noun in outbox]), strict=True):
+                if not kept and isinstance(noun, Finding):
+                    self.findings.unsent(noun.id)
+        if time.monotonic() >= self._save_at and not self.profiles.save():
+            self._save_at = time.monotonic() + RETRY_SECONDS
+
+    def _append(self, records: list[tuple[str, bytes]]) -> list[bool]:
+        kept = self._spool.append_many(records)
+        if self.uplink is not None:
+            self.uplink.wake()
+        return kept
+
+    async def _finish(self) -> None:
+        """Take in what still waits, tell everything, and give the uplink a moment to deliver it."""
+        while events := self._source.read(BATCH):
+            self.take(events)
+        await _until(lambda: self._replays or not self.detection.waits(), NAMES_SECONDS)
+        self.detection.give_up_waiting(self._clock(), everything=True)
+        self._send_deltas(final=True)
+        self.findings.flush(self._clock(), force=True)
+        self._send_inventory()
+        self._write()
+        await _until(self._is_delivered, DELIVERY_SECONDS)
+
+    def _is_delivered(self) -> bool:
+        return self.uplink is None or not self.uplink.connected or not self._spool.records
+
+    def _close(self) -> None:
+        self._source.close()
+        if self._recorder is not None:
+            self._recorder.close()
+        self.profiles.close()
+        self._spool.close()
+
+
+def main(settings: Settings) -> int:
+    """Run the agent until SIGTERM or SIGINT; the exit status: 0, or 2 when it can not start."""
+    from agent.start import start  # which imports this module
+
+    return start(settings)
+
+
+async def _until(true: Callable[[], bool], seconds: float) -> None:
+    """Wait until it is true, but not longer than ``seconds``."""
+    until = time.monotonic() + seconds
+    while not true() and time.monotonic() < until:  # noqa: ASYNC110 -- what is waited for sets no event
+        await asyncio.sleep(0.02)
