@@ -34,6 +34,7 @@ from watchkeeper.v1 import uplink_pb2 as pb
 
 MAX_TEXT = 4096  # characters: PATH_MAX
 MAX_ITEMS = 256  # arguments, ancestors, labels, fields
+MAX_COUNT = 2**53  # what JSON can tell exactly
 
 Noun = Finding | FindingRepeat | ProfileDelta | Inventory
 
@@ -115,8 +116,8 @@ def finding(message: pb.Finding) -> Finding:
         title=_required("finding.title", message.title),
         severity=_one_of(Severity, "finding.severity", message.severity),
         fingerprint=_required("finding.fingerprint", message.fingerprint),
-        occurred_at=_time("finding.occurred_at", message.occurred_at),
-        detected_at=_time("finding.detected_at", message.detected_at),
+        occurred_at=time_of("finding.occurred_at", message.occurred_at),
+        detected_at=time_of("finding.detected_at", message.detected_at),
         profile=profile_key(message.profile) if message.HasField("profile") else None,
         behaviour=behaviour(message.behaviour) if message.HasField("behaviour") else None,
         container=container(message.container) if message.HasField("container") else None,
@@ -176,12 +177,12 @@ def profile_entry_message(entry: ProfileEntry) -> pb.ProfileEntry:
 def profile_entry(message: pb.ProfileEntry) -> ProfileEntry:
     return ProfileEntry(
         behaviour=behaviour(message.behaviour),
-        first_seen=_time("entry.first_seen", message.first_seen),
-        last_seen=_time("entry.last_seen", message.last_seen),
+        first_seen=time_of("entry.first_seen", message.first_seen),
+        last_seen=time_of("entry.last_seen", message.last_seen),
         origin=_required("entry.origin", message.origin),
         accepted_by=_cut(message.accepted_by),
         reason=_cut(message.reason),
-        valid_until=_time("entry.valid_until", message.valid_until),
+        valid_until=time_of("entry.valid_until", message.valid_until),
     )
 
 
@@ -219,9 +220,9 @@ def profile_delta(message: pb.ProfileDelta) -> ProfileDelta:
     return ProfileDelta(
         key=profile_key(message.key),
         state=_one_of(ProfileState, "delta.state", message.state),
-        observed_seconds=_time("delta.observed_seconds", message.observed_seconds),
+        observed_seconds=time_of("delta.observed_seconds", message.observed_seconds),
         entries=tuple(profile_entry(entry) for entry in message.entries),
-        last_novelty_at=_time("delta.last_novelty_at", message.last_novelty_at),
+        last_novelty_at=time_of("delta.last_novelty_at", message.last_novelty_at),
     )
 
 
@@ -253,7 +254,7 @@ def container(message: pb.Container) -> Container:
         pod_namespace=_cut(message.pod_namespace),
         pod_uid=_cut(message.pod_uid),
         labels=_sorted(message.labels),
-        started_at=_time("container.started_at", message.started_at),
+        started_at=time_of("container.started_at", message.started_at),
         kind=_cut(message.kind),
         workload=_cut(message.workload),
     )
@@ -288,13 +289,13 @@ def process(message: pb.Process) -> Process:
 
 
 def _finding_repeat(message: pb.FindingRepeat) -> FindingRepeat:
-    if not message.count:
-        raise WireError("repeat.count: must be at least 1")
-    return FindingRepeat(_finding_id(message.id), message.count, _time("repeat.last_at", message.last_at))
+    if not 1 <= message.count <= MAX_COUNT:
+        raise WireError(f"repeat.count: {message.count} is not from 1 to {MAX_COUNT}")
+    return FindingRepeat(_finding_id(message.id), message.count, time_of("repeat.last_at", message.last_at))
 
 
 def _inventory(message: pb.Inventory) -> Inventory:
-    return Inventory(_time("inventory.at", message.at), tuple(container(each) for each in message.containers))
+    return Inventory(time_of("inventory.at", message.at), tuple(container(each) for each in message.containers))
 
 
 def _finding_id(text: str) -> str:
@@ -316,7 +317,8 @@ def _one_of(enumeration: type[_E], name: str, text: str) -> _E:
         raise WireError(f"{name}: {text[:40]!r} is none of {', '.join(enumeration)}") from None
 
 
-def _time(name: str, seconds: float) -> float:
+def time_of(name: str, seconds: float) -> float:
+    """``seconds`` if they can be a time or a duration, else WireError."""
     if not math.isfinite(seconds) or seconds < 0:
         raise WireError(f"{name}: {seconds} is not a time")
     return seconds

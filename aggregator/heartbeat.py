@@ -1,0 +1,65 @@
+"""A node as its Hello and its heartbeats describe it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from aggregator.records import ClassCounters, EnforcedProfile, Node
+from watchkeeper import wire
+from watchkeeper.findings import ProfileState
+from watchkeeper.v1 import uplink_pb2 as pb
+
+MAX_TEXT = 256
+
+
+def enrolled(hello: pb.Hello, now: float) -> Node:
+    return Node(
+        name=hello.node,
+        cluster=hello.cluster[:MAX_TEXT],
+        agent_version=hello.agent_version[:MAX_TEXT],
+        kernel_release=hello.kernel_release[:MAX_TEXT],
+        enrolled_at=now,
+        heartbeat_seconds=min(max(hello.heartbeat_seconds, 1), 300),
+    )
+
+
+def beaten(node: Node, beat: pb.Heartbeat, now: float) -> Node:
+    """``node`` with what ``beat`` says. ``now`` is our clock, not the node's. Raises WireError."""
+    return replace(
+        node,
+        heartbeat_at=now,
+        started_at=wire.time_of("heartbeat.started_at", beat.started_at),
+        probe_state=beat.probe_state[:MAX_TEXT],
+        missing_hooks=tuple(hook[:MAX_TEXT] for hook in beat.missing_hooks[: wire.MAX_ITEMS]),
+        counters=tuple(_counters(each) for each in beat.counters[: wire.MAX_ITEMS]),
+        rule_set_hash=beat.rule_set_hash[:MAX_TEXT],
+        resident_bytes=beat.resident_bytes,
+        cpu_seconds=wire.time_of("heartbeat.cpu_seconds", beat.cpu_seconds),
+        spool_records=beat.spool_records,
+        spool_bytes=beat.spool_bytes,
+        discarded=tuple(sorted((kind[:MAX_TEXT], count) for kind, count in beat.discarded.items())),
+        profiles=tuple(_enforced(each) for each in beat.profiles),
+        canary_at=wire.time_of("heartbeat.canary_at", beat.canary_at),
+        containers=beat.containers,
+    )
+
+
+def _counters(message: pb.ClassCounters) -> ClassCounters:
+    return ClassCounters(
+        message.event_class[:MAX_TEXT],
+        message.seen,
+        message.suppressed,
+        message.submitted,
+        message.dropped,
+        message.decoded,
+        message.lost_in_user_space,
+    )
+
+
+def _enforced(message: pb.ProfileState) -> EnforcedProfile:
+    try:
+        state = ProfileState(message.state)
+    except ValueError:
+        raise wire.WireError(f"heartbeat.profiles.state: {message.state[:40]!r} is no state of a profile") from None
+    key = wire.profile_key(message.key)
+    return EnforcedProfile(key, state, message.hash[:MAX_TEXT], message.running, message.canary_detected)

@@ -1,0 +1,109 @@
+"""Merged profiles on their way to the nodes of their cluster."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from aggregator.live import Live
+from aggregator.profiles import profile_hash, profile_id
+from aggregator.records import MergedProfile
+from aggregator.store.protocol import Store
+from aggregator.store.thread import StoreThread
+from watchkeeper import wire
+from watchkeeper.findings import Profile, ProfileKey
+from watchkeeper.v1 import uplink_pb2 as pb
+
+DEBOUNCE_SECONDS = 1.0
+CHUNK_BYTES = 1 << 20  # agents take larger messages; a profile alone may be larger
+
+
+class Listener(Protocol):
+    """A connected node."""
+
+    cluster: str
+
+    def offer(self, profile: pb.Profile) -> None:
+        """Send it when possible; a newer one of the same key replaces one not yet sent."""
+        ...
+
+
+class Push:
+    """Remembers every cluster's profiles as messages, so that thousands of nodes can connect at once."""
+
+    def __init__(self, store: StoreThread, live: Live, listeners: Callable[[], Iterable[Listener]]) -> None:
+        self._store = store
+        self._live = live
+        self._listeners = listeners
+        self._known: dict[ProfileKey, pb.Profile] = {}
+        self._loaded: asyncio.Task[None] | None = None
+        self._changed: set[ProfileKey] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def profiles(self, cluster: str) -> list[pb.Profile]:
+        """All merged profiles of a cluster."""
+        if self._loaded is None:
+            self._loaded = asyncio.create_task(self._load())
+        await asyncio.shield(self._loaded)
+        return [message for key, message in self._known.items() if key.cluster == cluster]
+
+    def changed(self, keys: Iterable[ProfileKey]) -> None:
+        """Push these profiles soon, once for many changes."""
+        self._changed.update(keys)
+        if self._changed and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._push_later())
+
+    async def now(self, key: ProfileKey) -> None:
+        """Push this profile if it differs from what was pushed before."""
+        merged = await self._store.call(_find, [key])
+        self._offer(merged)
+
+    def close(self) -> None:
+        for task in (self._task, self._loaded):
+            if task:
+                task.cancel()
+
+    async def _load(self) -> None:
+        for merged in await self._store.call(Store.profiles):
+            self._known.setdefault(merged.key, message(merged))
+
+    async def _push_later(self) -> None:
+        while self._changed:
+            await asyncio.sleep(DEBOUNCE_SECONDS)
+            keys, self._changed = self._changed, set()
+            self._offer(await self._store.call(_find, keys))
+
+    def _offer(self, profiles: Iterable[MergedProfile]) -> None:
+        for merged in profiles:
+            profile = message(merged)
+            if self._known.get(merged.key) == profile:
+                continue
+            self._known[merged.key] = profile
+            for listener in self._listeners():
+                if listener.cluster == merged.key.cluster:
+                    listener.offer(profile)
+            self._live.publish("profile", {"id": profile_id(merged.key)})
+
+
+def message(merged: MergedProfile) -> pb.Profile:
+    """The merged profile as the nodes get it."""
+    return wire.profile_message(
+        Profile(merged.key, merged.state, merged.entries, merged.inherited_from, profile_hash(merged))
+    )
+
+
+def chunks(profiles: Iterable[pb.Profile]) -> Iterator[pb.Configuration]:
+    """Messages of a moderate size that carry all ``profiles``; at least one."""
+    chunk, size = pb.Configuration(), 0
+    for profile in profiles:
+        if size and size + profile.ByteSize() > CHUNK_BYTES:
+            yield chunk
+            chunk, size = pb.Configuration(), 0
+        chunk.profiles.append(profile)
+        size += profile.ByteSize()
+    yield chunk
+
+
+def _find(store: Store, keys: Iterable[ProfileKey]) -> list[MergedProfile]:
+    return [merged for merged in map(store.profile, keys) if merged]
