@@ -37,7 +37,7 @@ def image_files() -> dict[str, tuple[bytes, int]]:
 
 
 def shop_command(port: int) -> list[str]:
-    return ["/bin/httpd", "-f", "-p", f"127.0.0.1:{port}", "-h", "/www"]
+    return ["/usr/sbin/httpd", "-f", "-p", f"127.0.0.1:{port}", "-h", "/www"]
 
 
 @dataclass(frozen=True, slots=True)
