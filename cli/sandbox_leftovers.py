@@ -24,7 +24,7 @@ def remove(directory: Path) -> None:
     """End and delete all that belongs to the containerd whose files are below ``directory``."""
     directory = directory.resolve()
     bundles = list(directory.glob("io.containerd.runtime.v2.task/*/*"))
-    sockets = [socket for bundle in bundles if (socket := _shim_socket(bundle)) is not None]
+    sockets = [address for bundle in bundles if (address := _shim_socket(bundle)) is not None]
     paths = {path for bundle in bundles if (path := _cgroup_path(bundle))}
     _end(lambda: _pids_of(directory, "containerd"))  # first, or it would start and clean things meanwhile
     cgroups = [root / path.lstrip("/") for root in _hierarchies() for path in sorted(paths)]
@@ -32,13 +32,18 @@ def remove(directory: Path) -> None:
     _end(lambda: _pids_of(directory, "containerd-shim"))
     for point in _mounts_below(directory):
         subprocess.run(["umount", "--lazy", point], check=False, capture_output=True)
-    for cgroup in cgroups + [root / path for root in _hierarchies() for path in _noted_parents(directory)]:
-        _remove_cgroup(cgroup)
-    for socket in sockets:
-        socket.unlink(missing_ok=True)
-    for path in (SHIM_SOCKETS, SHIM_SOCKETS.parent):
+    for cgroup in cgroups:
+        for inner, _, _ in os.walk(cgroup, topdown=False):
+            _remove_directory(Path(inner))
+        _remove_empty(cgroup.parent)
+    for root in _hierarchies():
+        for parent in _noted_parents(directory):
+            _remove_empty(root / parent)
+    for address in sockets:
+        address.unlink(missing_ok=True)
+    for shared in (SHIM_SOCKETS, SHIM_SOCKETS.parent):
         with contextlib.suppress(OSError):  # not empty: another containerd's
-            path.rmdir()
+            shared.rmdir()
     if directory.exists():
         shutil.rmtree(directory)
 
@@ -128,13 +133,10 @@ def _members(cgroup: Path) -> list[int]:
     return pids
 
 
-def _remove_cgroup(cgroup: Path) -> None:
-    """The cgroup, what is below it, and the parents that are empty then, but never a root."""
-    for directory, _, _ in os.walk(cgroup, topdown=False):
-        _remove_directory(Path(directory))
-    parent = cgroup.parent
-    while not parent.exists() or (_is_inner(parent) and _remove_directory(parent)):
-        parent = parent.parent
+def _remove_empty(cgroup: Path) -> None:
+    """The cgroup if it is empty, and its parents that are empty then, but never a root."""
+    while not cgroup.exists() or (_is_inner(cgroup) and _remove_directory(cgroup)):
+        cgroup = cgroup.parent
 
 
 def _is_inner(cgroup: Path) -> bool:
