@@ -15,5 +15,7 @@ def verify_export(file: IO[bytes]) -> int:
     if broken is None:
         click.echo("Every chain is whole.")
         return 0
-    click.echo(f"watchkeeper: {broken}", err=True)
+    click.echo(
+        f"watchkeeper: line {broken.line}, stream {broken.stream}, link {broken.sequence}: {broken.reason}", err=True
+    )
     return 1
