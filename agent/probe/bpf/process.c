@@ -1,0 +1,162 @@
+/* Processes: born, replaced their program, ended.
+ *
+ * Safe: raw tracepoints of the scheduler; they cost only fork, exec and exit, and read task structures that the
+ * current context holds. Misses: processes that were there before (agent.running reads those), and changes of
+ * arguments by the process itself after exec. Thread creation is left out on purpose. */
+
+#define ANCESTORS 8
+#define EXEC_ARGUMENTS_TRUNCATED 256
+#define EXEC_UPPER_LAYER 512
+#define EXEC_MEMFD 1024
+#define OVERLAYFS_MAGIC 0x794c7630
+
+struct ancestor { u64 start; u32 tgid; u32 unused; char comm[16]; };
+
+struct exec_record {
+    struct header header;
+    u64 inode;
+    u32 path_length, directory_length, arguments_length, directory_flags;
+    char tty[16];
+    u32 ancestors_count, unused;
+    struct ancestor ancestors[ANCESTORS];
+};
+
+static __always_inline u32 executable_flags(struct file *file, struct inode *inode) {
+    u32 flags = 0;
+    struct super_block *superblock = READ(inode, i_sb);
+    if (READ(superblock, s_magic) == OVERLAYFS_MAGIC) {
+        /* overlayfs' own inode ends with the upper dentry right behind the VFS inode it embeds; the structure itself
+         * is in no vmlinux BTF when overlayfs is a module */
+        void *upper = 0;
+        bpf_probe_read_kernel(&upper, sizeof(upper), (void *)inode + sizeof(struct inode));
+        if (upper)
+            flags |= EXEC_UPPER_LAYER;
+    }
+    struct dentry *dentry = READ(file, f_path_dentry);
+    char name[8] = {};
+    bpf_probe_read_kernel(name, 6, READ(dentry, d_name_name));
+    if (READ(dentry, d_parent) == dentry && name[0] == 'm' && name[1] == 'e' && name[2] == 'm' && name[3] == 'f' &&
+        name[4] == 'd' && name[5] == ':')
+        flags |= EXEC_MEMFD;
+    return flags;
+}
+
+static __always_inline void add_ancestors(struct exec_record *record, struct task_struct *task) {
+    u32 count = 0;
+    for (int i = 0; i < ANCESTORS; i++) {
+        task = READ(task, real_parent);
+        task = READ(task, group_leader);
+        u32 tgid = READ(task, tgid);
+        if (!tgid)
+            break;
+        record->ancestors[i].tgid = tgid;
+        record->ancestors[i].unused = 0;
+        record->ancestors[i].start = READ(task, start_boottime);
+        bpf_probe_read_kernel(record->ancestors[i].comm, 16, (void *)&task->comm);
+        count = i + 1;
+    }
+    record->ancestors_count = count;
+}
+
+static __always_inline void append_arguments(struct scratch *scratch, struct exec_record *record,
+                                             struct mm_struct *mm) {
+    u64 start = READ(mm, arg_start);
+    u64 length = READ(mm, arg_end) - start;
+    u64 end = scratch->end;
+    record->arguments_length = 0;
+    if (length > 4095) {
+        length = 4095;
+        record->header.flags |= EXEC_ARGUMENTS_TRUNCATED;
+    }
+    if (end > SECOND)
+        return;
+    if (bpf_probe_read_user(scratch->record + end, length, (void *)start)) {
+        record->header.flags |= EXEC_ARGUMENTS_TRUNCATED;
+        return;
+    }
+    record->arguments_length = length;
+    scratch->end = end + length;
+}
+
+int process_exec(struct bpf_raw_tracepoint_args *ctx) {
+    struct task_struct *task = (void *)ctx->args[0];
+    COUNT(EXEC, seen);
+    struct scratch *scratch = borrow(EXEC, sizeof(struct exec_record));
+    if (!scratch)
+        return 0;
+    struct exec_record *record = (void *)scratch->record;
+    fill(&record->header, EXEC, task, cgroup_id(chosen_cgroup(task)));
+    struct mm_struct *mm = READ(task, mm);
+    struct file *file = READ(mm, exe_file);
+    struct inode *inode = READ(file, f_inode);
+    struct fs_struct *fs = READ(task, fs);
+    record->inode = READ(inode, i_ino);
+    record->header.flags = append_file(scratch, FIRST, task, file) | executable_flags(file, inode);
+    record->path_length = scratch->end - sizeof(struct exec_record);
+    record->directory_flags = append_path(scratch, SECOND, task, READ(fs, pwd_mnt), READ(fs, pwd_dentry));
+    record->directory_length = scratch->end - sizeof(struct exec_record) - record->path_length;
+    append_arguments(scratch, record, mm);
+    struct signal_struct *signal = READ(task, signal);
+    struct tty_struct *tty = READ(signal, tty);
+    __builtin_memset(record->tty, 0, sizeof(record->tty));
+    if (tty)
+        bpf_probe_read_kernel_str(record->tty, sizeof(record->tty), (void *)&tty->name);
+    record->unused = 0;
+    add_ancestors(record, task);
+    hand_over(scratch, EXEC);
+    return 0;
+}
+
+struct fork_record { struct header header; u64 child_start; u32 child, unused; };
+
+int process_fork(struct bpf_raw_tracepoint_args *ctx) {
+    struct task_struct *parent = (void *)ctx->args[0];
+    struct task_struct *child = (void *)ctx->args[1];
+    if (READ(child, tgid) != READ(child, pid))
+        return 0;
+    COUNT(FORK, seen);
+    struct fork_record record = {};
+    fill(&record.header, FORK, parent, cgroup_id(chosen_cgroup(parent)));
+    record.child = READ(child, tgid);
+    record.child_start = READ(child, start_boottime);
+    if (ring.ringbuf_output(&record, sizeof(record), 0))
+        COUNT(FORK, dropped);
+    else
+        COUNT(FORK, submitted);
+    return 0;
+}
+
+struct exit_record { struct header header; u32 status, unused; };
+
+#ifndef EXIT_TELLS_GROUP_DEAD
+/* Two last threads can both find no live one left; the first to come here reports the end. */
+struct group { u64 start; u64 tgid; };
+BPF_TABLE("lru_hash", struct group, u8, ended, 4096);
+#endif
+
+int process_exit(struct bpf_raw_tracepoint_args *ctx) {
+    struct task_struct *task = (void *)ctx->args[0];
+    struct signal_struct *signal = READ(task, signal);
+#ifdef EXIT_TELLS_GROUP_DEAD
+    if (!(ctx->args[1] & 1))
+        return 0;
+#else
+    if (READ(signal, live_counter))
+        return 0;
+    struct group group = { .start = group_start(task), .tgid = READ(task, tgid) };
+    u8 one = 1;
+    if (ended.insert(&group, &one))
+        return 0;
+#endif
+    COUNT(EXIT, seen);
+    struct exit_record record = {};
+    fill(&record.header, EXIT, task, cgroup_id(chosen_cgroup(task)));
+    struct task_struct *leader = READ(task, group_leader);
+    record.status = READ(signal, flags) & 4 /* SIGNAL_GROUP_EXIT */ ? READ(signal, group_exit_code)
+                                                                    : READ(leader, exit_code);
+    if (ring.ringbuf_output(&record, sizeof(record), 0))
+        COUNT(EXIT, dropped);
+    else
+        COUNT(EXIT, submitted);
+    return 0;
+}

@@ -1,0 +1,200 @@
+/* Records, counters and walks that every hook family shares. agent/probe/decode.py reads these layouts.
+ *
+ * All kernel reads go through bpf_probe_read_kernel on offsets from BTF: a wrong pointer yields zeros, never a fault.
+ * Counts are atomic, so that seen = suppressed + submitted + dropped holds although cgroup programs can be preempted. */
+
+#define __always_inline inline __attribute__((always_inline))
+
+enum event_class { EXEC, FORK, EXIT, OPEN, UNLINK, RENAME, CHMOD, LISTEN, BIND, CONNECT, CAPABILITY, BIRTH, DEATH,
+                   CLASSES };
+
+struct header {
+    u32 type;
+    u32 flags; /* PATH_* of the first path, class-specific bits from 256 up */
+    u64 at;    /* nanoseconds since boot */
+    u64 cgroup;
+    u64 start;
+    u64 parent_start;
+    u32 tgid, parent_tgid, uid, gid, login_uid, netns;
+    char comm[16];
+};
+
+struct counts { u64 seen, suppressed, submitted, dropped; };
+
+#define RECORD_MAX 16384
+#define FIRST 5120 /* where the first, second and third text of a record must end */
+#define SECOND 9216
+#define THIRD 13312
+#define STEPS 64 /* path parts and mount crossings that are followed */
+
+/* A record under construction. `end` lives in memory, not in registers, so that the verifier need not follow every
+ * value it can have through the walks: that is the difference between milliseconds and seconds at the start. */
+struct scratch {
+    u64 busy;
+    volatile u64 end;
+    char record[RECORD_MAX];
+};
+
+BPF_RINGBUF_OUTPUT(ring, RING_PAGES); /* the first map: RING below relies on it */
+BPF_PERCPU_ARRAY(counters, struct counts, CLASSES);
+BPF_PERCPU_ARRAY(scratches, struct scratch, 1);
+BPF_F_TABLE("hash", u64, u8, ignored, 65536, 1); /* 1: allocate on use */
+
+#define RING ((void *)bpf_pseudo_fd(1, -1))
+
+#define READ(pointer, member)                                                                \
+    ({                                                                                       \
+        typeof((pointer)->member) _value;                                                    \
+        bpf_probe_read_kernel(&_value, sizeof(_value), (void *)&(pointer)->member);          \
+        _value;                                                                              \
+    })
+
+static __always_inline void count(int class, u32 offset) {
+    struct counts *counts = counters.lookup(&class);
+    if (counts)
+        lock_xadd((u64 *)((void *)counts + offset), 1);
+}
+
+#define COUNT(class, field) count(class, offsetof(struct counts, field))
+
+/* Process and cgroup events keep the last quarter of the ring: a flood of files can not push them out. */
+static __always_inline int has_room(u32 class) {
+    if (class == EXEC || class == FORK || class == EXIT || class == BIRTH || class == DEATH)
+        return 1;
+    return bpf_ringbuf_query(RING, 0 /* BPF_RB_AVAIL_DATA */) < RING_PAGES * 4096ULL / 4 * 3;
+}
+
+static __always_inline struct cgroup *chosen_cgroup(struct task_struct *task) {
+    struct css_set *set = READ(task, cgroups);
+#if CGROUP_VERSION == 1
+    struct cgroup_subsys_state *state = READ(set, subsys[CGROUP_SUBSYSTEM]);
+    return READ(state, cgroup);
+#else
+    return READ(set, dfl_cgrp);
+#endif
+}
+
+static __always_inline u64 cgroup_id(struct cgroup *cgroup) {
+    struct kernfs_node *node = READ(cgroup, kn);
+    return READ(node, id);
+}
+
+static __always_inline u64 group_start(struct task_struct *task) {
+    struct task_struct *leader = READ(task, group_leader);
+    return READ(leader, start_boottime);
+}
+
+static __always_inline u64 executable_inode(struct task_struct *task) {
+    struct mm_struct *mm = READ(task, mm);
+    struct file *file = READ(mm, exe_file);
+    struct inode *inode = READ(file, f_inode);
+    return READ(inode, i_ino);
+}
+
+static __always_inline void fill(struct header *header, u32 type, struct task_struct *task, u64 cgroup) {
+    struct task_struct *leader = READ(task, group_leader);
+    struct task_struct *parent = READ(task, real_parent);
+    struct cred *cred = READ(task, cred);
+    struct nsproxy *proxy = READ(task, nsproxy);
+    struct net *net = READ(proxy, net_ns);
+    header->type = type;
+    header->flags = 0;
+    header->at = bpf_ktime_get_boot_ns();
+    header->cgroup = cgroup;
+    header->start = READ(leader, start_boottime);
+    header->parent_start = group_start(parent);
+    header->tgid = READ(task, tgid);
+    header->parent_tgid = READ(parent, tgid);
+    header->uid = READ(cred, uid_val);
+    header->gid = READ(cred, gid_val);
+#ifdef HAS_task_struct_loginuid_val
+    header->login_uid = READ(task, loginuid_val);
+#else
+    header->login_uid = -1;
+#endif
+    header->netns = READ(net, ns_inum);
+    bpf_probe_read_kernel(header->comm, sizeof(header->comm), (void *)&leader->comm);
+}
+
+/* The per-CPU scratch. Tracepoints run with preemption off on kernels known today; should one ever be entered while
+ * another uses the scratch, the second is counted as dropped instead of mixing two records. */
+static __always_inline struct scratch *borrow(u32 class, u32 fixed_size) {
+    int zero = 0;
+    struct scratch *scratch = scratches.lookup(&zero);
+    if (!scratch)
+        return 0;
+    if (__sync_fetch_and_add(&scratch->busy, 1)) {
+        __sync_fetch_and_add(&scratch->busy, -1);
+        COUNT(class, dropped);
+        return 0;
+    }
+    scratch->end = fixed_size;
+    return scratch;
+}
+
+/* Hands the record over, counts it, frees the scratch. */
+static __always_inline void hand_over(struct scratch *scratch, u32 class) {
+    struct header *record = (void *)scratch->record; /* BCC's rewriter dies on an array here */
+    u64 size = scratch->end;
+    int error = -1;
+    if (size <= RECORD_MAX && has_room(class))
+        error = ring.ringbuf_output(record, size, 0);
+    if (error)
+        COUNT(class, dropped);
+    else
+        COUNT(class, submitted);
+    __sync_fetch_and_add(&scratch->busy, -1);
+}
+
+#define PATH_OUTSIDE 1   /* not below the process's root: told from the mount namespace's root */
+#define PATH_DETACHED 2  /* no directory leads there: memfd, pipes */
+#define PATH_TRUNCATED 4 /* more parts than STEPS, or than fit: the leading ones are missing */
+
+/* Appends the names from the leaf up to the process's root, each ended by NUL, and returns PATH_ flags. */
+static __always_inline u32 append_path(struct scratch *scratch, u32 limit, struct task_struct *task,
+                                       struct vfsmount *vfsmount, struct dentry *dentry) {
+    struct fs_struct *fs = READ(task, fs);
+    struct dentry *root = READ(fs, root_dentry);
+    struct vfsmount *root_mount = READ(fs, root_mnt);
+    struct mount *mount = (void *)vfsmount - offsetof(struct mount, mnt);
+    for (int step = 0; step < STEPS; step++) {
+        if (dentry == root && (void *)&mount->mnt == (void *)root_mount)
+            return 0;
+        if (dentry == READ(mount, mnt_mnt_root)) {
+            struct mount *parent = READ(mount, mnt_parent);
+            if (parent == mount)
+                return PATH_OUTSIDE;
+            dentry = READ(mount, mnt_mountpoint);
+            mount = parent;
+            continue;
+        }
+        struct dentry *up = READ(dentry, d_parent);
+        u64 end = scratch->end;
+        if (end > limit - 256)
+            break;
+        long length = bpf_probe_read_kernel_str(scratch->record + end, 256, READ(dentry, d_name_name));
+        if (length < 1)
+            break;
+        scratch->end = end + length;
+        if (up == dentry)
+            return PATH_DETACHED;
+        dentry = up;
+    }
+    return PATH_TRUNCATED;
+}
+
+static __always_inline u32 append_file(struct scratch *scratch, u32 limit, struct task_struct *task,
+                                       struct file *file) {
+    return append_path(scratch, limit, task, READ(file, f_path_mnt), READ(file, f_path_dentry));
+}
+
+static __always_inline struct file *file_of(struct task_struct *task, u32 descriptor) {
+    struct files_struct *files = READ(task, files);
+    struct fdtable *table = READ(files, fdt);
+    if (descriptor >= READ(table, max_fds))
+        return 0;
+    struct file **slots = READ(table, fd);
+    struct file *file = 0;
+    bpf_probe_read_kernel(&file, sizeof(file), slots + descriptor);
+    return file;
+}

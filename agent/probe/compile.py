@@ -1,0 +1,230 @@
+"""The short-lived child that compiles, loads and attaches: the only code that imports BCC.
+
+``python -m agent.probe.compile FD`` reads a request (JSON) from the socket FD, answers with a description (JSON) and
+every descriptor that keeps the probe alive (SCM_RIGHTS), and ends, taking BCC's 100 MB with it. Programs stay attached
+as long as someone holds their descriptors.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import platform
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agent.probe import attach, headers, kernel
+from agent.probe.btf import Btf, definitions
+from agent.probe.hooks import HOOKS, PROGRAM_TYPES, Hook, Kind
+from agent.probe.source import ProbeError
+
+SOURCES = ("record.h", "process.c", "files.c", "sockets.c", "capabilities.c", "cgroups.c")
+MAPS = ("ring", "counters", "ignored", "sensitive")
+NAME_BYTES = 32  # NAME in bpf/files.c
+
+
+@dataclass(slots=True)
+class Attached:
+    """``missing``: hook → reason. ``absent``: hooks this kernel or machine has no need of."""
+
+    descriptors: list[int] = field(default_factory=list)
+    programs: list[int] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
+
+
+def main() -> int:
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    request = json.loads(channel.recv(1 << 20))
+    try:
+        answer, descriptors = build(request, Path(request["directory"]))
+    except ProbeError as error:
+        answer, descriptors = {"error": str(error)}, []
+    socket.send_fds(channel, [json.dumps(answer).encode()], descriptors)
+    # BCC's clean-up would detach what the agent now holds, and freeing LLVM takes time
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def build(request: dict[str, Any], directory: Path) -> tuple[dict[str, Any], list[int]]:
+    """Everything in its order; raises ProbeError with the remedy when nothing can be attached."""
+    started = time.monotonic()
+    headers.write(directory)
+    os.environ["BCC_KERNEL_SOURCE"] = os.fspath(directory)
+    btf = Btf()
+    prologue, missing_members = generate(btf, request)
+    exit_arguments = btf.tracepoint_arguments("sched_process_exit")
+    if exit_arguments and exit_arguments > 1:
+        prologue += "#define EXIT_TELLS_GROUP_DEAD 1\n"
+    btf.close()
+    described = time.monotonic()
+    module = Module(prologue + "".join(read_source(name) for name in SOURCES))
+    compiled = time.monotonic()
+    attached = attach_all(module, attach.Mounts())
+    maps = {name: module.map(name) for name in MAPS}
+    _fill_sensitive(module, maps["sensitive"], request["sensitive_names"])
+    names = list(maps) + attached.held
+    answer = {
+        "descriptors": names,
+        "missing": attached.missing,
+        "absent": attached.absent,
+        "missing_members": missing_members,
+        "seconds": {
+            "describe": described - started,
+            "compile": compiled - described,
+            "attach": time.monotonic() - compiled,
+        },
+    }
+    return answer, list(maps.values()) + attached.descriptors
+
+
+def read_source(name: str) -> str:
+    return (Path(__file__).parent / "bpf" / name).read_text() + "\n"
+
+
+def generate(btf: Btf, request: dict[str, Any]) -> tuple[str, list[str]]:
+    """The text in front of the hooks: constants and kernel structures."""
+    machine = platform.machine()
+    if machine not in kernel.REGISTERS:
+        raise ProbeError(f"the probe knows x86_64 and aarch64, not {machine}")
+    members, registers = kernel.REGISTERS[machine]
+    text, missing = definitions(btf, kernel.WANTED | {"pt_regs": members})
+    if lacking := [name for name in kernel.ESSENTIAL if name in missing]:
+        raise ProbeError(f"this kernel's structures lack {', '.join(lacking)}; run a kernel of version 5.15 or later")
+    constants = {
+        "SELF": request["self_pid"],
+        "RING_PAGES": request["ring_bytes"] // 4096,
+        "SENSITIVE_LENGTHS": f"{_length_mask(request['sensitive_names'])}ULL",
+        "CGROUP_VERSION": request["cgroup_version"],
+        "CGROUP_SUBSYSTEM": _subsystem(btf, request),
+        "offsetof(type, member)": "__builtin_offsetof(type, member)",
+        **{f"NR_{name}": kernel.SYSCALLS[machine].get(name, -1) for name in kernel.ALL_SYSCALLS},
+        **registers,
+    }
+    defines = "".join(f"#undef {name.partition('(')[0]}\n#define {name} {value}\n" for name, value in constants.items())
+    return f"{defines}{text}", missing
+
+
+def attach_all(module: Module, mounts: attach.Mounts) -> Attached:
+    attached = Attached()
+    for hook in HOOKS:
+        if _is_absent(hook, attached):
+            attached.absent.append(hook.name)
+            continue
+        try:
+            _attach(hook, module, mounts, attached)
+        except OSError as error:
+            attached.missing[hook.name] = error.strerror or str(error)
+            continue
+        if hook.fallback_for:
+            attached.missing.pop(hook.fallback_for, None)
+    return attached
+
+
+def _attach(hook: Hook, module: Module, mounts: attach.Mounts, attached: Attached) -> None:
+    expected = hook.attach_type if hook.kind is not Kind.SYSCALL_EXIT else -1
+    program = module.load(hook.program, PROGRAM_TYPES[hook.kind], expected)
+    descriptor = attach.attach(hook, program, mounts)
+    attached.descriptors.append(descriptor)
+    attached.held.append(f"hook:{hook.name}")
+    if program not in attached.programs:
+        attached.programs.append(program)
+        attached.descriptors.append(program)
+        attached.held.append(f"program:{hook.event_class}:{hook.name}")
+
+
+def _is_absent(hook: Hook, attached: Attached) -> bool:
+    """A system call that this architecture or kernel does not have can not be called, so nothing is missed."""
+    if hook.fallback_for:
+        return hook.fallback_for not in attached.missing
+    if hook.kind is Kind.SYSCALL_EXIT:
+        if hook.target not in kernel.SYSCALLS[platform.machine()]:
+            return True
+        return hook.target == "fchmodat2" and _kernel_version() < (6, 6)
+    return False
+
+
+def _kernel_version() -> tuple[int, ...]:
+    return tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2])
+
+
+def _subsystem(btf: Btf, request: dict[str, Any]) -> int:
+    if request["cgroup_version"] == 2:
+        return 0
+    controller = request["cgroup_controller"]
+    name = kernel.V1_SUBSYSTEMS.get(controller, controller.split(",")[0])
+    index = btf.enumerator("cgroup_subsys_id", f"{name}_cgrp_id")
+    if index is None:
+        raise ProbeError(f"this kernel has no cgroup controller {controller!r}; choose another hierarchy")
+    return index
+
+
+def _length_mask(names: list[str]) -> int:
+    mask = 0
+    for name in names:
+        mask |= 1 << min(len(os.fsencode(name)), NAME_BYTES - 1)
+    return mask
+
+
+def _fill_sensitive(module: Module, descriptor: int, names: list[str]) -> None:
+    from agent.probe.bpfmap import Map
+
+    table = Map(descriptor, 1)
+    for name in names:
+        table.update(os.fsencode(name)[: NAME_BYTES - 1].ljust(NAME_BYTES, b"\0"), b"\1")
+
+
+class Module:
+    """A compiled BCC module. Raises ProbeError when BCC is not there or can not compile."""
+
+    def __init__(self, text: str) -> None:
+        try:
+            import bcc
+            from bcc.libbcc import lib
+        except ImportError as error:
+            raise ProbeError(_NO_BCC) from error
+        if not hasattr(bcc, "BPF"):
+            raise ProbeError(_NO_BCC)
+        self._lib = lib
+        try:
+            self._bpf = bcc.BPF(text=text, cflags=["-w"])
+        except Exception as error:  # BCC raises the bare class
+            raise ProbeError(f"BCC could not compile the hooks: {error}") from error
+        self._loaded: dict[tuple[str, int], int] = {}
+
+    def map(self, name: str) -> int:
+        return int(self._lib.bpf_table_fd(self._bpf.module, name.encode()))
+
+    def load(self, function: str, kind: int, attach_type: int) -> int:
+        """The program's descriptor. One function is loaded once for each attach type. OSError when refused."""
+        key = (function, attach_type)
+        if key not in self._loaded:
+            name = function.encode()
+            descriptor = self._lib.bcc_func_load(
+                self._bpf.module, kind, name,
+                self._lib.bpf_function_start(self._bpf.module, name),
+                self._lib.bpf_function_size(self._bpf.module, name),
+                self._lib.bpf_module_license(self._bpf.module),
+                self._lib.bpf_module_kern_version(self._bpf.module),
+                0, None, 0, None, attach_type,
+            )  # fmt: skip
+            if descriptor < 0:
+                code = ctypes.get_errno()
+                raise OSError(code, f"the kernel refused program {function}: {os.strerror(code)}")
+            self._loaded[key] = descriptor
+        return self._loaded[key]
+
+
+_NO_BCC = (
+    "BCC's Python module is not there; install the package python3-bpfcc (not PyPI's bcc, which is another program) "
+    "and run the agent with the system's Python or a virtual environment that has --system-site-packages"
+)
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""A recording as a source of events."""
+
+from __future__ import annotations
+
+import os
+import time
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+
+from agent.probe.source import ClassCounters, ProbeError
+from watchkeeper.events import AnyEvent
+
+_DECODER = msgspec.json.Decoder(AnyEvent)
+
+
+class ReplaySource:
+    """Plays a recording from its beginning. A line that is not an event stops it with the line's number, so a damaged
+    recording is never taken for a short one."""
+
+    state = "replay"
+    missing_hooks: tuple[str, ...] = ()
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._file = path.open("rb")
+        except OSError as error:
+            raise ProbeError(f"the recording {path} can not be read: {error.strerror}") from error
+        self._line = 0
+        self._played: dict[str, int] = {}
+        self._ready = os.eventfd(1)  # always readable: a regular file can not be waited on with epoll
+        self.canary_at = 0.0
+        self.finished = False
+
+    def fileno(self) -> int:
+        return self._ready
+
+    def read(self, limit: int = 4096) -> list[AnyEvent]:
+        """The next events; raises ProbeError naming the line that is none."""
+        found: list[AnyEvent] = []
+        for line in islice(self._file, limit):
+            self._line += 1
+            found.append(self._decode(line))
+        if len(found) < limit:
+            self.finished = True
+        return found
+
+    def counters(self) -> list[ClassCounters]:
+        return [
+            ClassCounters(name, seen=count, submitted=count, decoded=count)
+            for name, count in sorted(self._played.items())
+        ]
+
+    def ignore_cgroup(self, cgroup: int) -> None:
+        """A recording tells what it tells."""
+
+    def forget_cgroup(self, cgroup: int) -> None:
+        """A recording remembers nothing of cgroups."""
+
+    def play_canary(self) -> None:
+        """There is no kernel to prove alive: the canary returns at once."""
+        self.canary_at = time.time()
+
+    def close(self) -> None:
+        self._file.close()
+        if self._ready >= 0:
+            os.close(self._ready)
+            self._ready = -1
+
+    def _decode(self, line: bytes) -> AnyEvent:
+        try:
+            event: AnyEvent = _DECODER.decode(line)
+        except msgspec.DecodeError as error:
+            raise ProbeError(
+                f"{self._path}, line {self._line}: not an event ({error}); mend the line or remove it"
+            ) from error
+        name = str(event.__struct_config__.tag)
+        self._played[name] = self._played.get(name, 0) + 1
+        return event
