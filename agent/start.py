@@ -22,6 +22,7 @@ from agent.probe.source import ProbeError
 from agent.recorded_containers import RecordedContainers
 from agent.spool import Spool, SpoolError
 from agent.uplink import Uplink
+from watchkeeper.events import Running
 from watchkeeper.settings import SettingsError
 from watchkeeper.v1 import uplink_pb2 as pb
 
@@ -51,7 +52,7 @@ async def _run(settings: Settings, began: float) -> None:
     sys.stdout.write(what.format(seconds=time.monotonic() - began) + "\n")
     sys.stdout.flush()
     if settings.ready_file:
-        Path(settings.ready_file).touch()
+        Path(settings.ready_file).touch()  # noqa: ASYNC240 -- once, before the loop has anything to do
     await agent.run()
 
 
@@ -63,12 +64,17 @@ def _watching(settings: Settings, spool: Spool) -> tuple[Agent, str]:
 
     hierarchy = detect()
     source = loader.start(settings.probe.ring_bytes, os.getpid(), hierarchy, sensitive_names(settings))
-    containers = Containers(hierarchy, settings.containers.cri_sockets)
-    recorder = Recorder(Path(settings.probe.record)) if settings.probe.record else None
-    agent = Agent(settings, source, containers, spool, recorder=recorder)
-    containers.scan()
-    # Parents before children: the origin of a process depends on its parent's.
-    agent.take(sorted(running.processes(hierarchy), key=lambda event: event.task.start))
+    try:
+        containers = Containers(hierarchy, settings.containers.cri_sockets)
+        recorder = Recorder(Path(settings.probe.record)) if settings.probe.record else None
+        agent = Agent(settings, source, containers, spool, recorder=recorder)
+        containers.scan()
+        # Parents before children: the origin of a process depends on its parent's.
+        present = running.processes(hierarchy)
+        agent.take(sorted(present, key=lambda event: (event.task.start, not isinstance(event, Running))))
+    except BaseException:
+        source.close()
+        raise
     hooks = len(source.counters())
     ring = settings.probe.ring_bytes / (1 << 20)
     return agent, f"capturing after {{seconds:.1f}} s: {hooks} hooks, ring {ring:g} MiB"
