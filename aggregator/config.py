@@ -20,7 +20,7 @@ class IngestSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: str = "127.0.0.1:7443"
     # Address on which agents report with a client certificate (mutual TLS); empty: none.
     listen_mtls: str = ""
-    # Names and IP addresses the server's certificate is valid for: what agents put into uplink.address.
+    # Names and IP addresses the server's certificate is valid for, as agents and browsers use them.
     server_names: tuple[str, ...] = ("localhost", "127.0.0.1")
     # Largest message taken from an agent, in bytes.
     maximum_message_bytes: int = 4 * 1024 * 1024
@@ -34,7 +34,7 @@ class ApiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PopulationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    # Names of all nodes that must be watched. Without it nobody knows whether one is missing: "not assessed".
+    # Names of all nodes that must be watched. Empty: those that ever reported, so one that never came is not missed.
     nodes: tuple[str, ...] = ()
 
 

@@ -1,0 +1,1 @@
+"""The REST API, its authentication and its documentation."""

@@ -1,0 +1,327 @@
+"""The API's answers and requests. Times are unix seconds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from aggregator.records import Outcome, Status, TriageAction
+from watchkeeper.findings import BehaviourClass, ProfileState, Severity
+
+CatalogueProfile = Literal["guide", "extended"]
+Scope = Literal["workload", "aws"]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$")]
+
+
+def _example(**values: Any) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"example": values})
+
+
+class Error(BaseModel):
+    model_config = _example(error='There is no finding "7f".', remedy="See GET /api/v1/findings.")
+    error: str
+    remedy: str = ""
+
+
+class Population(BaseModel):
+    """Resources a check is judged over. ``expected`` is null when nobody knows how many there are."""
+
+    expected: int | None
+    assessed: int
+    failed: int
+    excepted: int
+
+
+class EvidenceLink(BaseModel):
+    """What one resource was found to be, and the sealed record that proves it."""
+
+    resource: str
+    outcome: Outcome
+    reason: str = ""
+    at: float
+    stream: str = ""
+    sequence: int = 0
+    hash: str = ""
+
+
+class Check(BaseModel):
+    """``type`` says how it is judged; ``reason`` why the status is what it is."""
+
+    id: str
+    type: str
+    title: str
+    status: Status
+    what: str
+    how: str
+    remediation: list[str]
+    evidence: list[EvidenceLink]
+    population: Population
+    reason: str
+    open_findings: int
+    overdue_findings: int
+
+
+class Control(BaseModel):
+    model_config = _example(
+        id="CC7.2", scope="workload", title="Anomaly Detection and Analysis", status="partial",
+        checks_passed=2, checks_total=6, open_findings=3, overdue_findings=0,
+    )  # fmt: skip
+    id: str
+    scope: Scope
+    title: str
+    status: Status
+    checks_passed: int
+    checks_total: int
+    open_findings: int
+    overdue_findings: int
+
+
+class ControlDetail(Control):
+    """``what`` the control asks, and ``how`` it is addressed."""
+
+    profile: CatalogueProfile
+    generated_at: float
+    what: str
+    how: str
+    checks: list[Check]
+
+
+class Family(BaseModel):
+    id: str
+    title: str
+    controls: list[Control]
+
+
+class Controls(BaseModel):
+    profile: CatalogueProfile
+    generated_at: float
+    families: list[Family]
+
+
+class Behaviour(BaseModel):
+    model_config = _example(behaviour_class="executed", process="/bin/sh", object="/tmp/busybox-x")  # noqa: S108
+    behaviour_class: BehaviourClass
+    process: str
+    object: str
+
+
+class ProfileKey(BaseModel):
+    cluster: str
+    namespace: str
+    workload: str
+    container: str
+    image_digest: str
+
+
+class FindingProfile(ProfileKey):
+    id: str
+
+
+class Container(BaseModel):
+    id: str
+    name: str
+    runtime: str
+    image: str
+    image_digest: str
+    pod_name: str
+    pod_namespace: str
+    pod_uid: str
+    labels: dict[str, str]
+    started_at: float
+    kind: str
+    workload: str
+
+
+class Process(BaseModel):
+    """``ancestors``: nearest first, as ``executable[pid]``. ``login_uid`` -1: none."""
+
+    pid: int
+    executable: str
+    arguments: list[str]
+    working_directory: str
+    uid: int
+    login_uid: int
+    tty: str
+    ancestors: list[str]
+    origin: str
+
+
+class Triage(BaseModel):
+    model_config = _example(action="accept", who="admin", reason="new log shipper", at=1764000000.0, valid_until=0)
+    action: TriageAction
+    who: str
+    reason: str
+    at: float
+    valid_until: float
+
+
+class TriageRequest(BaseModel):
+    """``valid_until``: 0 or null is without end."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"action": "accept", "reason": "new log shipper since 2.4"}}
+    )
+    action: TriageAction
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+    valid_until: Annotated[float, Field(ge=0, le=253402300799)] | None = None
+
+
+class Finding(BaseModel):
+    """``count`` includes the first occurrence; ``triage`` is null while the finding is open."""
+
+    id: str
+    node: str
+    source: str
+    title: str
+    severity: Severity
+    fingerprint: str
+    occurred_at: float
+    detected_at: float
+    stored_at: float
+    count: int
+    last_at: float
+    due_at: float
+    triage: Triage | None
+    checks: list[str]
+    profile: FindingProfile | None
+    behaviour: Behaviour | None
+    behaviours: list[Behaviour]
+    container: Container | None
+    process: Process | None
+    fields: dict[str, str]
+
+
+class FindingDetail(Finding):
+    """With every decision ever made on it, oldest first."""
+
+    triages: list[Triage]
+
+
+class Findings(BaseModel):
+    """``next_before``: give it as ``before`` to get the older ones; null when there are none."""
+
+    findings: list[Finding]
+    next_before: float | None
+
+
+class ClassCounters(BaseModel):
+    event_class: str
+    seen: int
+    suppressed: int
+    submitted: int
+    dropped: int
+    decoded: int
+    lost_in_user_space: int
+
+
+class EnforcedProfile(BaseModel):
+    id: str
+    key: ProfileKey
+    state: ProfileState
+    hash: str
+    running: int
+    canary_detected: bool
+
+
+class Node(BaseModel):
+    """``state``: watched, degraded (its probe is not whole), silent (three heartbeats missed) or never (none yet)."""
+
+    name: str
+    cluster: str
+    state: Literal["watched", "degraded", "silent", "never"]
+    agent_version: str
+    kernel_release: str
+    enrolled_at: float
+    heartbeat_at: float
+    heartbeat_seconds: int
+    started_at: float
+    probe_state: str
+    missing_hooks: list[str]
+    counters: list[ClassCounters]
+    lost_events: int
+    rule_set_hash: str
+    resident_bytes: int
+    cpu_seconds: float
+    spool_records: int
+    spool_bytes: int
+    discarded: dict[str, int]
+    profiles: list[EnforcedProfile]
+    canary_at: float
+    containers: int
+
+
+class Nodes(BaseModel):
+    """``missing``: nodes of the known population that never reported."""
+
+    nodes: list[Node]
+    missing: list[str]
+
+
+class NodeToken(BaseModel):
+    model_config = _example(token="worker-1.cXVpZXQ…")  # noqa: S106
+    token: str
+
+
+class ProfileEntry(BaseModel):
+    behaviour: Behaviour
+    first_seen: float
+    last_seen: float
+    origin: str
+    accepted_by: str
+    reason: str
+    valid_until: float
+
+
+class ProfileSummary(BaseModel):
+    id: str
+    key: ProfileKey
+    state: ProfileState
+    behaviours: int
+    accepted: int
+    observed_seconds: float
+    first_seen: float
+    last_novelty_at: float
+    inherited_from: str
+    open_findings: int
+
+
+class ProfileDetail(ProfileSummary):
+    entries: list[ProfileEntry]
+
+
+class Profiles(BaseModel):
+    profiles: list[ProfileSummary]
+
+
+class Sealed(BaseModel):
+    """One link of a chain. ``body`` is canonical JSON, byte for byte as it was hashed."""
+
+    stream: str
+    sequence: int
+    kind: str
+    at: float
+    body: str
+    previous_hash: str
+    hash: str
+
+
+class Evidence(BaseModel):
+    """``next_after``: give it as ``after`` to go on; null when the end was reached."""
+
+    evidence: list[Sealed]
+    streams: list[str]
+    next_after: int | None
+
+
+class Interval(BaseModel):
+    """``until`` 0: still so."""
+
+    subject: str
+    status: Status
+    since: float
+    until: float
+
+
+class Intervals(BaseModel):
+    intervals: list[Interval]

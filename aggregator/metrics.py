@@ -1,0 +1,148 @@
+"""Prometheus metrics: a pure rendering of what is known at the moment of a scrape."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from aggregator.records import Node, Status
+
+# Every metric and its help text; docs/metrics.md names them all.
+NAMES: Mapping[str, str] = {
+    "watchkeeper_nodes": "Nodes by state: watched, degraded, silent, never (known but never reported)",
+    "watchkeeper_node_heartbeat_timestamp_seconds": "When the node's newest heartbeat came, by the aggregator's clock",
+    "watchkeeper_node_containers": "Containers running on the node",
+    "watchkeeper_node_resident_bytes": "Resident memory of the node's agent",
+    "watchkeeper_node_cpu_seconds_total": "CPU time of the node's agent since its start",
+    "watchkeeper_node_spool_records": "Records in the node's spool that are not yet acknowledged",
+    "watchkeeper_node_spool_bytes": "Size of the node's spool",
+    "watchkeeper_node_events_total": "Kernel events by class and stage: seen, suppressed, submitted, dropped, decoded, "
+    "lost_in_user_space",
+    "watchkeeper_node_discarded_records_total": "Records the node's spool could not take, by kind",
+    "watchkeeper_findings": "Findings without triage by severity and state: open (in time) or overdue",
+    "watchkeeper_control_status": "1 for the status each control has now, 0 for the others",
+    "watchkeeper_control_checks": "Checks of a control: passed and total",
+    "watchkeeper_profiles": "Profiles of workloads by state: learning, learned",
+    "watchkeeper_messages_total": "Live messages by topic since the aggregator's start; topic finding counts arrivals "
+    "and decisions",
+    "watchkeeper_event_streams": "Open server-sent event streams",
+    "watchkeeper_evaluation_timestamp_seconds": "When all checks were last judged",
+}
+
+_STAGES = ("seen", "suppressed", "submitted", "dropped", "decoded", "lost_in_user_space")
+
+
+@dataclass(frozen=True, slots=True)
+class ControlStatus:
+    """A control's row for one catalogue profile."""
+
+    profile: str
+    control: str
+    scope: str
+    status: str
+    passed: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that a scrape tells. ``findings``: (severity, state) -> how many; ``node_states``: state -> how many."""
+
+    nodes: Sequence[Node]
+    node_states: Mapping[str, int]
+    findings: Mapping[tuple[str, str], int]
+    controls: Sequence[ControlStatus]
+    profiles: Mapping[str, int]
+    messages: Mapping[str, int]
+    streams: int
+    evaluated_at: float
+
+
+class _Collected:
+    """Adapter to the client library, which wants a collector."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def render(snapshot: Snapshot) -> bytes:
+    """The exposition text."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collected([*_nodes(snapshot), *_states(snapshot), *_controls(snapshot)]))
+    return generate_latest(registry)
+
+
+def _gauge(name: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, NAMES[name], labels=labels)
+
+
+def _counter(name: str, *labels: str) -> CounterMetricFamily:
+    return CounterMetricFamily(name.removesuffix("_total"), NAMES[name], labels=labels)
+
+
+def _nodes(snapshot: Snapshot) -> list[Metric]:
+    heartbeat = _gauge("watchkeeper_node_heartbeat_timestamp_seconds", "node")
+    containers = _gauge("watchkeeper_node_containers", "node")
+    resident = _gauge("watchkeeper_node_resident_bytes", "node")
+    cpu = _counter("watchkeeper_node_cpu_seconds_total", "node")
+    records = _gauge("watchkeeper_node_spool_records", "node")
+    spool = _gauge("watchkeeper_node_spool_bytes", "node")
+    events = _counter("watchkeeper_node_events_total", "node", "class", "stage")
+    discarded = _counter("watchkeeper_node_discarded_records_total", "node", "kind")
+    for node in snapshot.nodes:
+        heartbeat.add_metric([node.name], node.heartbeat_at)
+        containers.add_metric([node.name], node.containers)
+        resident.add_metric([node.name], node.resident_bytes)
+        cpu.add_metric([node.name], node.cpu_seconds)
+        records.add_metric([node.name], node.spool_records)
+        spool.add_metric([node.name], node.spool_bytes)
+        for counters in node.counters:
+            for stage in _STAGES:
+                events.add_metric([node.name, counters.event_class, stage], getattr(counters, stage))
+        for kind, count in node.discarded:
+            discarded.add_metric([node.name, kind], count)
+    return [heartbeat, containers, resident, cpu, records, spool, events, discarded]
+
+
+def _states(snapshot: Snapshot) -> list[Metric]:
+    nodes = _gauge("watchkeeper_nodes", "state")
+    for state in ("watched", "degraded", "silent", "never"):
+        nodes.add_metric([state], snapshot.node_states.get(state, 0))
+    findings = _gauge("watchkeeper_findings", "severity", "state")
+    for (severity, state), count in sorted(snapshot.findings.items()):
+        findings.add_metric([severity, state], count)
+    profiles = _gauge("watchkeeper_profiles", "state")
+    for state in ("learning", "learned"):
+        profiles.add_metric([state], snapshot.profiles.get(state, 0))
+    messages = _counter("watchkeeper_messages_total", "topic")
+    for topic in ("finding", "node", "profile", "status"):
+        messages.add_metric([topic], snapshot.messages.get(topic, 0))
+    streams = _gauge("watchkeeper_event_streams")
+    streams.add_metric([], snapshot.streams)
+    evaluated = _gauge("watchkeeper_evaluation_timestamp_seconds")
+    evaluated.add_metric([], snapshot.evaluated_at)
+    return [nodes, findings, profiles, messages, streams, evaluated]
+
+
+def _controls(snapshot: Snapshot) -> list[Metric]:
+    statuses = _gauge("watchkeeper_control_status", "profile", "control", "scope", "status")
+    checks = _gauge("watchkeeper_control_checks", "profile", "control", "scope", "count")
+    for row in snapshot.controls:
+        where = [row.profile, row.control, row.scope]
+        for status in Status:
+            statuses.add_metric([*where, status], float(status == row.status))
+        checks.add_metric([*where, "passed"], row.passed)
+        checks.add_metric([*where, "total"], row.total)
+    return [statuses, checks]
+
+
+def counted(values: Iterable[str]) -> dict[str, int]:
+    """How often each value occurs."""
+    return dict(Counter(values))

@@ -1,0 +1,1 @@
+"""The dashboard: pages rendered here, made lively by one small script."""
