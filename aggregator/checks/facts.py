@@ -92,13 +92,10 @@ def workloads_of(node: str) -> str:
 
 
 def _key(node: Node, container: Container) -> ProfileKey:
-    return ProfileKey(
-        node.cluster,
-        container.pod_namespace,
-        container.workload,
-        container.name or container.id,
-        container.image_digest,
-    )
+    """As the agents name the container's profile."""
+    name = container.name or container.id[:12]
+    workload = container.workload or f"Container/{name}"
+    return ProfileKey(node.cluster, container.pod_namespace, workload, name, container.image_digest)
 
 
 def _interval(node: Node) -> float:

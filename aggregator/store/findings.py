@@ -16,6 +16,7 @@ from aggregator.evidence import finding_body, triage_body
 from aggregator.records import StoredFinding, Triage, TriageAction
 from aggregator.store.chain import Chain
 from aggregator.store.database import Database, Row
+from aggregator.store.finite import finite
 from watchkeeper.findings import Behaviour, Finding, Severity
 
 STREAM = "findings"
@@ -160,7 +161,7 @@ class Folding:
         self._load(batch)
         for item in batch:
             if isinstance(item, Arrival):
-                self._arrive(item)
+                self._arrive(replace(item, finding=_fit(item.finding)))
             else:
                 self._repeat(item)
         self._write()
@@ -285,6 +286,11 @@ class Folding:
 
     def _time(self, value: float) -> float:
         return value if math.isfinite(value) else self._now
+
+
+def _fit(finding: Finding) -> Finding:
+    container = finding.container and finite(finding.container)
+    return finite(finding) if container is finding.container else finite(replace(finding, container=container))
 
 
 def _silences(triage: Triage, now: float) -> bool:

@@ -10,6 +10,9 @@ from aggregator.evidence import enrolment_body
 from aggregator.records import Node, NodeInventory
 from aggregator.store.chain import Chain
 from aggregator.store.database import Database
+from aggregator.store.finite import finite
+
+_LARGEST = 2**63 - 1  # what SQLite can keep; the wire allows more
 
 _encode = msgspec.json.Encoder().encode
 _node = msgspec.json.Decoder(Node).decode
@@ -51,6 +54,7 @@ class Nodes:
         return list(self._known().values())
 
     def inventory(self, inventory: NodeInventory) -> None:
+        inventory = finite(replace(inventory, containers=tuple(map(finite, inventory.containers))))
         self._database.write(
             "INSERT OR REPLACE INTO inventory (node, at, body) VALUES (?, ?, ?)",
             (inventory.node, inventory.at, _encode(inventory).decode()),
@@ -68,7 +72,7 @@ class Nodes:
         self._database.write(
             "INSERT INTO acknowledged (node, spool, sequence) VALUES (?, ?, ?) "
             "ON CONFLICT DO UPDATE SET sequence = max(sequence, excluded.sequence)",
-            (node, spool, sequence),
+            (node, spool, min(sequence, _LARGEST)),
         )
 
     def acknowledged(self, node: str, spool: str) -> int:
@@ -97,6 +101,7 @@ class Nodes:
         self._chain.append("nodes", "enrolment", node.enrolled_at, enrolment_body(node))
 
     def _keep(self, node: Node) -> None:
+        node = finite(node)
         self._database.write(
             "INSERT INTO node (name, body) VALUES (?, ?) ON CONFLICT DO UPDATE SET body = excluded.body",
             (node.name, _encode(node).decode()),

@@ -25,6 +25,7 @@ from aggregator.records import (
 from aggregator.store.chain import Chain
 from aggregator.store.database import Database
 from aggregator.store.findings import Arrival, Findings, Repeat
+from aggregator.store.finite import finite
 from aggregator.store.nodes import Nodes
 from aggregator.store.observations import Intervals, Observations
 from aggregator.store.profiles import Profiles
@@ -213,8 +214,9 @@ class SqliteIngest:
         entries: Sequence[ProfileEntry],
         last_novelty_at: float,
     ) -> None:
-        delta = Delta(key, state, 0.0, tuple(entries), last_novelty_at, self._clock())
-        self._profiles.merge(node, observed_seconds, delta)
+        fit = tuple(map(finite, entries))
+        delta = finite(Delta(key, state, observed_seconds, fit, last_novelty_at, self._clock()))
+        self._profiles.merge(node, delta.observed_seconds, delta)
 
     def inventory(self, inventory: NodeInventory) -> None:
         self._nodes.inventory(inventory)
