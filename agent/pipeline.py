@@ -25,7 +25,7 @@ from agent.profiles import Profiles
 from agent.recorded_containers import RecordedContainers
 from watchkeeper import wire
 from watchkeeper.events import AnyEvent, CgroupBirth, CgroupDeath, ContainerNamed, Task
-from watchkeeper.findings import Finding, FindingRepeat, Inventory, ProfileState
+from watchkeeper.findings import Finding, FindingRepeat, Inventory, ProfileState, Severity
 from watchkeeper.v1 import uplink_pb2 as pb
 
 BATCH = 1024  # events between two writes
@@ -143,9 +143,15 @@ class Agent:
         return heartbeat
 
     def configure(self, configuration: pb.Configuration) -> None:
-        """Take in the profiles that the aggregator pushes; WireError when they can not be understood."""
+        """Take in the profiles that the aggregator pushes. One that can not be understood is told of, and the others
+        still count."""
         for message in configuration.profiles:
-            pushed = wire.profile(message)
+            try:
+                pushed = wire.profile(message)
+            except wire.WireError as error:
+                title = "A profile pushed by the aggregator could not be understood"
+                self.findings.health("configuration", title, Severity.MEDIUM, {"reason": str(error)}, self._clock())
+                continue
             if self.profiles.merge(pushed):
                 self.findings.forget(pushed.key)
         self._write()

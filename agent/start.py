@@ -28,11 +28,11 @@ from watchkeeper.v1 import uplink_pb2 as pb
 
 
 def start(settings: Settings) -> int:
-    """Run the agent until a signal ends it; 0, or 2 with one line on stderr when it can not start."""
+    """Run the agent until a signal ends it; 0, or 2 with one line on stderr when it can not start or go on."""
     began = time.monotonic()
     try:
         asyncio.run(_run(checked(settings), began))
-    except (SettingsError, ProbeError, CgroupError, SpoolError) as error:
+    except (SettingsError, ProbeError, CgroupError, SpoolError, OSError) as error:
         sys.stderr.write(f"watchkeeper agent: {error}\n")
         return 2
     return 0
@@ -60,6 +60,7 @@ def _watching(settings: Settings, spool: Spool) -> tuple[Agent, str]:
     from agent import running
     from agent.containers import Containers
     from agent.probe import loader
+    from agent.probe.hooks import HOOKS
     from agent.probe.recording import Recorder
 
     hierarchy = detect()
@@ -75,7 +76,7 @@ def _watching(settings: Settings, spool: Spool) -> tuple[Agent, str]:
     except BaseException:
         source.close()
         raise
-    hooks = len(source.counters())
+    hooks = len(HOOKS) - len(source.missing_hooks)
     ring = settings.probe.ring_bytes / (1 << 20)
     return agent, f"capturing after {{seconds:.1f}} s: {hooks} hooks, ring {ring:g} MiB"
 
