@@ -20,9 +20,8 @@ class Api:
     def __init__(self, url: str, token: str, ca_file: Path | None = None, timeout: float = 10) -> None:
         verify: Any = str(ca_file) if ca_file else True
         self.url = url.rstrip("/")
-        self._client = httpx.Client(
-            base_url=self.url, headers={"authorization": f"Bearer {token}"}, verify=verify, timeout=timeout
-        )
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        self._client = httpx.Client(base_url=self.url, headers=headers, verify=verify, timeout=timeout)
 
     def get(self, path: str, **query: Any) -> Any:
         return self._ask("GET", path, params=query)
