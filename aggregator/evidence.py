@@ -179,6 +179,6 @@ def _exact(value: Any) -> Any:
             return str(value)
         case dict():
             return {str(key): _exact(item) for key, item in value.items()}
-        case list():
+        case list() | tuple():
             return [_exact(item) for item in value]
     return value

@@ -54,6 +54,15 @@ def test_numbers_json_cannot_carry_become_strings() -> None:
     assert canonical({"n": float("nan"), "i": [2**60, float("inf")]}) == '{"i":["1152921504606846976","inf"],"n":"nan"}'
 
 
+def test_nested_records_with_such_numbers_are_sealed() -> None:
+    """Also where a dataclass holds them in a tuple."""
+    broken = Sealed("s", 2**60, "k", float("nan"), "", "", "")
+    assert canonical({"all": (broken,)}) == (
+        '{"all":[{"at":"nan","body":"","hash":"","kind":"k","previous_hash":"","sequence":"1152921504606846976",'
+        '"stream":"s"}]}'
+    )
+
+
 def test_a_chain_as_exported_holds() -> None:
     """An untouched bundle has no broken link, as bytes and as text."""
     assert verify(SAMPLE.splitlines(keepends=True)) is None
