@@ -183,7 +183,7 @@ def _part(record: Buffer, offset: int, length: int) -> bytes:
 
 
 def _walked(names: bytes, flags: int) -> str:
-    """The path from names leaf first. One that the kernel could not follow to the root begins with ``[truncated]/``; one
+    """The path from names leaf first. One the kernel could not follow to the root begins with ``[truncated]/``; one
     that no directory leads to (memfd) is its bare name."""
     parts = _text(names).split("\0")
     parts.pop()

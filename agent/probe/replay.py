@@ -29,6 +29,7 @@ class ReplaySource:
         except OSError as error:
             raise ProbeError(f"the recording {path} can not be read: {error.strerror}") from error
         self._line = 0
+        self._error: ProbeError | None = None
         self._played: dict[str, int] = {}
         self._ready = os.eventfd(1)  # always readable: a regular file can not be waited on with epoll
         self.canary_at = 0.0
@@ -38,11 +39,19 @@ class ReplaySource:
         return self._ready
 
     def read(self, limit: int = 4096) -> list[AnyEvent]:
-        """The next events; raises ProbeError naming the line that is none."""
+        """The next events; raises ProbeError naming the line that is none, after all events before it were given."""
         found: list[AnyEvent] = []
-        for line in islice(self._file, limit):
+        for line in islice(self._file, 0 if self._error else limit):
             self._line += 1
-            found.append(self._decode(line))
+            try:
+                found.append(self._decode(line))
+            except ProbeError as error:
+                self._error = error
+                break
+        if self._error:
+            if found:
+                return found
+            raise self._error
         if len(found) < limit:
             self.finished = True
         return found
