@@ -65,7 +65,7 @@ class Push:
                 task.cancel()
 
     async def _load(self) -> None:
-        for merged in await self._store.call(Store.profiles):
+        for merged in await self._store.call(lambda store: store.profiles()):
             self._known.setdefault(merged.key, message(merged))
 
     async def _push_later(self) -> None:
