@@ -25,9 +25,12 @@ UNKNOWN = "unknown"
 
 EPHEMERAL_PORT = 32_768  # Linux gives ports from here on to sockets that did not ask for one
 UDP_EPHEMERAL = "udp/ephemeral"
+COMM_BYTES = 15  # what the kernel keeps of a task's name
 
 # Devices that keep nothing, and terminals: writing them says nothing about a workload.
 _NO_FILE = re.compile(r"/dev/(?:null|zero|full|random|urandom|tty\d*|console|ptmx|pts(?:/.*)?|std(?:in|out|err))\Z")
+_MANY_IN_ONE = re.compile(r"(?:busybox|toybox)|coreutils\Z")
+_APPLET = re.compile(r"[a-z0-9_\[.-]{1,24}\Z")
 
 
 class Sensitive:
@@ -42,7 +45,7 @@ class Sensitive:
 
 def behaviours_of(event: AnyEvent, known: Known | None, sensitive: Sensitive) -> tuple[Behaviour, ...]:
     """What the process ``known`` (None: its exec was lost) shows with any event but an exec; often nothing."""
-    process = program(known.executable) if known is not None and known.executable else UNKNOWN
+    process = program(known)
     match event:
         case Open(path=path) if event.writes:
             return _written(process, path)
@@ -71,17 +74,28 @@ def executed(event: Exec, after: Known, before: Known | None) -> tuple[Behaviour
 
     The second makes it visible when a known path is overwritten: the first is known, this one is not.
     """
-    path = program(_resolved(event))
+    path = _named(_resolved(event), event.arguments)
     origins = {ENTRYPOINT: ENTRYPOINT, EXEC_IN: EXEC_IN}
-    parent = program(before.executable) if before is not None and before.executable else UNKNOWN
-    first = Behaviour(BehaviourClass.EXECUTED, origins.get(after.origin, parent), path)
+    first = Behaviour(BehaviourClass.EXECUTED, origins.get(after.origin) or program(before), path)
     if event.upper_layer:
         return first, Behaviour(BehaviourClass.EXECUTED, UPPER_LAYER, path)
     return (first,)
 
 
-def program(path: str) -> str:
-    return generalise(path)
+def program(known: Known | None) -> str:
+    """The program a process runs, as behaviours call it."""
+    return _named(known.executable, known.arguments) if known is not None and known.executable else UNKNOWN
+
+
+def _named(executable: str, arguments: tuple[str, ...]) -> str:
+    """The path; of a binary that is many programs (busybox), also which: it decides by its first argument, too."""
+    path = generalise(executable)
+    if not arguments or not _MANY_IN_ONE.match(executable.rsplit("/", 1)[-1]):
+        return path
+    applet = arguments[0].rsplit("/", 1)[-1].removeprefix("-")
+    if _MANY_IN_ONE.match(applet):
+        applet = arguments[1] if len(arguments) > 1 else ""
+    return f"{path} ({applet})" if _APPLET.match(applet) else path
 
 
 @lru_cache(maxsize=1024)
@@ -102,6 +116,17 @@ def _written(process: str, path: str) -> tuple[Behaviour, ...]:
     if not path.startswith("/") or _NO_FILE.match(path):
         return ()  # pipes, sockets and anonymous inodes have no path
     return (Behaviour(BehaviourClass.WRITTEN, process, generalise(path)),)
+
+
+def _called(event: Exec) -> str:
+    """The name it was called by, when that is not the file's: one binary with many names, or a script.
+
+    The kernel sets the task's name from the path that was executed, so the arguments can not feign it.
+    """
+    name = event.task.comm
+    if event.memfd or not name or name == event.executable.rsplit("/", 1)[-1][:COMM_BYTES]:
+        return ""
+    return f" as {generalise('/' + name)[1:]}"
 
 
 def _resolved(event: Exec) -> str:

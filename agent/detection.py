@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent import drift
-from agent.behaviours import Sensitive, behaviours_of, executed
+from agent.behaviours import Sensitive, behaviours_of, executed, program
 from agent.config import Settings
 from agent.findings import Findings
 from agent.paths import printable
@@ -188,9 +188,9 @@ class Detection:
         if not known.inside:
             return None
         parent = self.processes.find(known.parent_pid, known.parent_start)
-        if parent is not None and parent.inside and parent.executable == known.executable:
+        if parent is not None and parent.inside and program(parent) == program(known):
             return None  # forked, and executed nothing of its own
-        found = Exec(at=event.at, task=event.task, executable=event.executable)
+        found = Exec(at=event.at, task=event.task, executable=event.executable, arguments=event.arguments)
         return _Act(event.at, event.task, known, executed(found, known, parent), observed=True)
 
     def _is_dropped(self, event: Exec) -> bool:

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from agent.behaviours import Sensitive, behaviours_of, executed, peer
+from agent.behaviours import Sensitive, behaviours_of, executed, peer, program
 from agent.config import SENSITIVE_PATHS
 from agent.processes import Known
 from watchkeeper.events import (
@@ -115,3 +115,23 @@ def test_memfd_has_no_directory(executable: str) -> None:
 def test_peers_are_written_one_way(address: str, expected: str) -> None:
     """Addresses of the host itself fold, version 4 inside version 6 is unwrapped."""
     assert peer(address) == expected
+
+
+@pytest.mark.parametrize(
+    ("executable", "arguments", "expected"),
+    [
+        ("/bin/busybox", ("/bin/sh", "-c", "id"), "/bin/busybox (sh)"),
+        ("/bin/busybox", ("-sh",), "/bin/busybox (sh)"),
+        ("/bin/busybox", ("busybox", "wget", "http://x"), "/bin/busybox (wget)"),
+        ("/tmp/busybox-x", ("/tmp/busybox-x", "true"), "/tmp/busybox-x (true)"),
+        ("/bin/busybox", ("busybox",), "/bin/busybox"),
+        ("/bin/busybox", ("ls\n; anything",), "/bin/busybox"),
+        ("/bin/busybox", (), "/bin/busybox"),
+        ("/usr/bin/python3", ("sh",), "/usr/bin/python3"),
+    ],
+)
+def test_binary_of_many_programs_says_which(executable: str, arguments: tuple[str, ...], expected: str) -> None:
+    """busybox runs the program its first argument names; other binaries' arguments change nothing."""
+    event = Exec(at=1.0, task=WHO, executable=executable, arguments=arguments)
+    after = Known(10, 100, 1, 1, executable, arguments, origin="entrypoint", inside=True)
+    assert executed(event, after, None)[0].object == program(after) == expected
