@@ -24,7 +24,7 @@ FIRST = "0" * 64
 _LARGEST = 2**53 - 1  # beyond it JSON numbers are not exact
 
 # msgspec writes the same bytes thirty times faster, but for keys beyond ASCII, whole floats, exponents, integers of
-# 16 digits and more, and NaN, which becomes null. What looks like one of these, even inside a string, goes the slow way.
+# 16 digits and more, and NaN, which becomes null. What looks like one of these, even in a string, goes the slow way.
 _SORTED = msgspec.json.Encoder(order="sorted").encode
 _DIFFERS = re.compile(rb"[:,\[](?:null|-?\d+(?:(?:\.\d+)?e|\.0[],}]|(?<=\d{16})))").search
 
@@ -85,12 +85,14 @@ def verify(lines: Iterable[str | bytes]) -> Broken | None:
 
 
 def about(body: object) -> tuple[str, ...]:
-    """What a body says it is about, so that it can be found again: its ``about``."""
+    """What a body says it is about, so that it can be found again: its ``about``, else its ``node``."""
     match body:
         case {"about": str(subject)}:
             return (subject,)
         case {"about": [*subjects]}:
             return tuple(dict.fromkeys(str(subject) for subject in subjects))
+        case {"node": str(node)}:
+            return (node,)
     return ()
 
 

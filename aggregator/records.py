@@ -82,6 +82,7 @@ class Node:
     profiles: tuple[EnforcedProfile, ...] = ()
     canary_at: float = 0.0
     containers: int = 0
+    sent_at: float = 0.0  # when the node sent the heartbeat, by its own clock; 0: unknown
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,10 @@ def _faults(node: Node, thresholds: Thresholds) -> Iterator[str]:
         yield f"missing hooks: {', '.join(node.missing_hooks)}"
     if loss_share(node) >= thresholds.loss_share:
         yield f"loses {thresholds.loss_share:.1%} of events or more"
-    if node.heartbeat_at - node.canary_at > thresholds.silent_heartbeats * max(1, node.heartbeat_seconds):
+    # canary and heartbeat by the same clock: the node's may differ from ours
+    if (node.sent_at or node.heartbeat_at) - node.canary_at > thresholds.silent_heartbeats * max(
+        1, node.heartbeat_seconds
+    ):
         yield "does not see its own canary act through the kernel"
     if _older(node.agent_version, thresholds.minimum_version):
         yield f"version {node.agent_version or 'unknown'} is older than {thresholds.minimum_version}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 
 from aggregator.checks import profiling_enabled
 from aggregator.checks.check import EVENT_SOURCE_TTL, Check
@@ -27,17 +27,18 @@ def population(facts: Facts, now: float) -> frozenset[str] | None:
 
 def judge(facts: Facts, now: float) -> Iterator[Observation]:
     enforced = {node.name: {profile.key: profile for profile in node.profiles} for node in facts.nodes}
+    silent = facts.silent(now)
     for key in _learned(facts):
-        outcome, reason = _judged(facts, key, enforced, now)
+        outcome, reason = _judged(facts, key, enforced, silent)
         yield Observation(CHECK.type, resource(key), outcome, reason, now)
     yield from profiling_enabled.unheard(CHECK.type, facts, now)
 
 
 def _judged(
-    facts: Facts, key: ProfileKey, enforced: Mapping[str, Mapping[ProfileKey, EnforcedProfile]], now: float
+    facts: Facts, key: ProfileKey, enforced: Mapping[str, Mapping[ProfileKey, EnforcedProfile]], silent: Set[str]
 ) -> tuple[Outcome, str]:
     nodes = sorted({node for node, _ in facts.workloads[key]})
-    silent = [node for node in nodes if facts.is_silent(node, now)]
+    missing = [node for node in nodes if node in silent]
     behind, deaf = list[str](), list[str]()
     for node in (node for node in nodes if node not in silent):
         profile = enforced[node].get(key)
@@ -47,8 +48,8 @@ def _judged(
             deaf.append(node)
     if deaf:
         return Outcome.FAIL, f"a synthetic deviation was not recognised on {', '.join(deaf)}"
-    if silent:
-        return Outcome.ERROR, f"agent_missing: {', '.join(silent)}"
+    if missing:
+        return Outcome.ERROR, f"agent_missing: {', '.join(missing)}"
     if behind:
         return Outcome.ERROR, f"profile_not_acknowledged: {', '.join(behind)}"
     return Outcome.PASS, ""

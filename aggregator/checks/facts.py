@@ -69,6 +69,10 @@ class Facts:
             return False
         return now - (node.heartbeat_at or node.enrolled_at) > self.thresholds.silent_heartbeats * _interval(node)
 
+    def silent(self, now: float) -> frozenset[str]:
+        """All nodes that are."""
+        return frozenset(name for name in self.by_name if self.is_silent(name, now))
+
     def _containers(self) -> Iterator[tuple[Node, Container]]:
         in_scope = self.node_population or frozenset()
         for inventory in self.inventories:

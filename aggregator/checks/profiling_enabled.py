@@ -20,8 +20,13 @@ def population(facts: Facts, now: float) -> frozenset[str] | None:
 
 
 def judge(facts: Facts, now: float) -> Iterator[Observation]:
+    silent = facts.silent(now)
     for key, containers in facts.workloads.items():
-        outcome, reason = _judged(facts, key, containers, now)
+        missing = silent and silent.intersection(node for node, _ in containers)
+        if missing:
+            outcome, reason = Outcome.ERROR, f"agent_missing: {', '.join(sorted(missing))}"
+        else:
+            outcome, reason = _judged(facts, key, containers, now)
         yield Observation(CHECK.type, resource(key), outcome, reason, now)
     yield from unheard(CHECK.type, facts, now)
 
@@ -36,9 +41,6 @@ def unheard(check: str, facts: Facts, now: float) -> Iterator[Observation]:
 def _judged(
     facts: Facts, key: ProfileKey, containers: tuple[tuple[str, Container], ...], now: float
 ) -> tuple[Outcome, str]:
-    silent = sorted({node for node, _ in containers if facts.is_silent(node, now)})
-    if silent:
-        return Outcome.ERROR, f"agent_missing: {', '.join(silent)}"
     profile = facts.by_key.get(key)
     if profile is None:
         return _unprofiled(facts, containers, now)

@@ -7,6 +7,7 @@ service calls it from one thread.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
 from typing import Protocol
 
 from aggregator.records import (
@@ -58,7 +59,9 @@ class Ingest(Protocol):
 
     def __enter__(self) -> Ingest: ...
 
-    def __exit__(self, *error: object) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
 
 
 class Store(Protocol):
@@ -72,6 +75,10 @@ class Store(Protocol):
 
     def heartbeat(self, node: Node) -> None:
         """Keep its newest heartbeat; ``enrolled_at`` stays as it was."""
+        ...
+
+    def heartbeats(self, nodes: Iterable[Node]) -> None:
+        """Many at once, in one transaction."""
         ...
 
     def nodes(self) -> list[Node]: ...

@@ -122,4 +122,5 @@ def test_a_body_says_what_it_is_about() -> None:
     """One subject, several without doubles, or none."""
     assert about({"about": "x"}) == ("x",)
     assert about({"about": ["x", "y", "x"]}) == ("x", "y")
+    assert about({"node": "n1", "reason": "x"}) == ("n1",)
     assert about({"id": "x"}) == ()

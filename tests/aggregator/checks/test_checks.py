@@ -89,6 +89,15 @@ def test_an_agent_that_does_not_see_fails(node: Node, reason: str) -> None:
     assert judged("agent_installed", facts(node))[1] == [("n1", Outcome.FAIL, reason)]
 
 
+def test_the_canary_is_dated_by_the_nodes_own_clock() -> None:
+    """A node whose clock is an hour behind or ahead is judged by the same clock on both sides."""
+    for skew in (-3600.0, 3600.0):
+        node = replace(HEALTHY, sent_at=NOW - 5 + skew, canary_at=NOW - 6 + skew)
+        assert judged("agent_installed", facts(node))[1] == [("n1", Outcome.PASS, "")]
+        deaf = replace(node, canary_at=NOW - 36 + skew)
+        assert judged("agent_installed", facts(deaf))[1][0][1] is Outcome.FAIL
+
+
 def test_all_faults_are_told_at_once() -> None:
     """So that one repair is enough."""
     node = replace(HEALTHY, probe_state="detached", agent_version="0.0.1")
