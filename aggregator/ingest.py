@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +31,8 @@ from watchkeeper.findings import Finding, FindingRepeat, Inventory, ProfileDelta
 from watchkeeper.v1 import uplink_pb2 as pb
 
 log = logging.getLogger(__name__)
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's own lines, one for each failed handshake, are no use to anyone
 
 HELLO_SECONDS = 10.0
 MAX_SPOOL_ID = 64
@@ -180,7 +183,7 @@ class _Stream:
         sequence = await self._stored(servicer.store.call("acknowledged", name, self._spool))
         spool, end = servicer.ends.get(name, ("", Link(0)))
         self._end = end if spool == self._spool and end.sequence == sequence else Link(sequence)
-        first, *others = chunks(await servicer.push.profiles(self.cluster))
+        first, *others = chunks(await self._stored(servicer.push.profiles(self.cluster)))
         await self._send(
             pb.AggregatorMessage(
                 welcome=pb.Welcome(

@@ -43,7 +43,7 @@ class Push:
 
     async def profiles(self, cluster: str) -> list[pb.Profile]:
         """All merged profiles of a cluster."""
-        if self._loaded is None:
+        if self._loaded is None or (self._loaded.done() and (self._loaded.cancelled() or self._loaded.exception())):
             self._loaded = asyncio.create_task(self._load())
         await asyncio.shield(self._loaded)
         return [message for key, message in self._known.items() if key.cluster == cluster]
