@@ -62,7 +62,7 @@ class Map:
     def delete(self, key: bytes) -> bool:
         """False when the key was not there."""
         try:
-            self._call(_MAP_DELETE, key, ctypes.create_string_buffer(8))
+            self._call(_MAP_DELETE, key, None)
         except OSError as error:
             if error.errno == errno.ENOENT:
                 return False
@@ -72,12 +72,10 @@ class Map:
     def close(self) -> None:
         os.close(self._descriptor)
 
-    def _call(self, command: int, key: bytes, value: ctypes.Array[ctypes.c_char]) -> None:
+    def _call(self, command: int, key: bytes, value: ctypes.Array[ctypes.c_char] | None) -> None:
         held = ctypes.create_string_buffer(key, len(key))
-        call(
-            command,
-            attributes("@IxxxxQQQ", self._descriptor, ctypes.addressof(held), ctypes.addressof(value), _ANY),
-        )
+        where = ctypes.addressof(value) if value is not None else 0
+        call(command, attributes("@IxxxxQQQ", self._descriptor, ctypes.addressof(held), where, _ANY))
 
 
 def possible_cpus() -> int:

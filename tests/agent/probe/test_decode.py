@@ -1,0 +1,90 @@
+"""Records that no hook would write are refused, never misread and never a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.probe.decode import DecodeError, capability_name, decode, event_class
+from agent.probe.hooks import CLASSES
+from watchkeeper import events
+
+HEADER = struct.Struct("@IIQQQQIIIIII16s")
+
+
+def header(event_class: str, flags: int = 0) -> bytes:
+    number = CLASSES.index(event_class)
+    return HEADER.pack(number, flags, 2_500_000_000, 7, 11, 13, 17, 19, 1000, 100, 0xFFFFFFFF, 42, b"name\0rest")
+
+
+TASK = events.Task(
+    pid=17, start=11, parent_pid=19, parent_start=13, uid=1000, gid=100, login_uid=-1, cgroup=7, comm="name",
+    network_namespace=42,
+)  # fmt: skip
+
+
+def test_header_becomes_task_and_time():
+    """Boot time becomes unix time; the unset login is -1; the name ends at its NUL."""
+    record = header("fork") + struct.pack("@QII", 23, 29, 0)
+    assert decode(record, 100.0) == events.Fork(at=102.5, task=TASK, child_pid=29, child_start=23)
+
+
+@pytest.mark.parametrize(
+    ("names", "flags", "path"),
+    [
+        (b"leaf\0etc\0", 0, "/etc/leaf"),
+        (b"", 0, "/"),
+        (b"leaf\0etc\0", 1, "/etc/leaf"),
+        (b"memfd:x\0", 2, "memfd:x"),
+        (b"leaf\0d\0", 4, "[truncated]/d/leaf"),
+    ],
+)
+def test_walked_names_become_a_path(names, flags, path):
+    """Names come leaf first; what was cut or has no directory says so."""
+    record = header("open", flags) + struct.pack("@QII", 5, 1, len(names)) + names
+    assert decode(record, 0.0) == events.Open(at=2.5, task=TASK, path=path, flags=1, inode=5)
+
+
+@pytest.mark.parametrize(
+    ("directory", "name", "path"),
+    [
+        (b"dir\0", b"file\0", "/dir/file"),
+        (b"dir\0", b"../file\0", "/file"),
+        (b"", b"//etc/./x\0", "/etc/x"),
+        (b"file\0dir\0", b"", "/dir/file"),
+    ],
+)
+def test_directory_and_name_become_a_path(directory, name, path):
+    """A name given by the caller is joined to the kernel's directory."""
+    places = struct.pack("@IIIIIIIIII", len(directory), len(name), 0, 0, 0, 0, 0, 0, 0, 0)
+    assert decode(header("unlink") + places + directory + name, 0.0) == events.Unlink(at=2.5, task=TASK, path=path)
+
+
+def test_capabilities_the_program_does_not_know_keep_their_number():
+    """A newer kernel's capability is told by its number."""
+    assert (capability_name(21), capability_name(0), capability_name(63)) == ("CAP_SYS_ADMIN", "CAP_CHOWN", "CAP_63")
+
+
+@given(st.sampled_from(CLASSES), st.binary(max_size=600))
+def test_arbitrary_bodies_decode_or_are_refused(name, body):
+    """Whatever follows the header, the result is an event or a DecodeError."""
+    with contextlib.suppress(DecodeError):
+        assert isinstance(decode(header(name) + body, 0.0), events.Event)
+
+
+@given(st.binary(max_size=120))
+def test_arbitrary_bytes_are_refused_or_classed(record):
+    """Whatever a record begins with, it has a known class or is refused."""
+    with contextlib.suppress(DecodeError):
+        assert event_class(record) in CLASSES
+
+
+@pytest.mark.parametrize("record", [b"", b"\0" * 79, HEADER.pack(99, *[0] * 11, b"")])
+def test_short_and_unknown_records_are_refused(record):
+    """Too few bytes or an unknown class is an error that says which."""
+    with pytest.raises(DecodeError, match=r"too short|unknown class 99"):
+        event_class(record)
