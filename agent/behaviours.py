@@ -25,7 +25,6 @@ UNKNOWN = "unknown"
 
 EPHEMERAL_PORT = 32_768  # Linux gives ports from here on to sockets that did not ask for one
 UDP_EPHEMERAL = "udp/ephemeral"
-COMM_BYTES = 15  # what the kernel keeps of a task's name
 
 # Devices that keep nothing, and terminals: writing them says nothing about a workload.
 _NO_FILE = re.compile(r"/dev/(?:null|zero|full|random|urandom|tty\d*|console|ptmx|pts(?:/.*)?|std(?:in|out|err))\Z")
@@ -116,17 +115,6 @@ def _written(process: str, path: str) -> tuple[Behaviour, ...]:
     if not path.startswith("/") or _NO_FILE.match(path):
         return ()  # pipes, sockets and anonymous inodes have no path
     return (Behaviour(BehaviourClass.WRITTEN, process, generalise(path)),)
-
-
-def _called(event: Exec) -> str:
-    """The name it was called by, when that is not the file's: one binary with many names, or a script.
-
-    The kernel sets the task's name from the path that was executed, so the arguments can not feign it.
-    """
-    name = event.task.comm
-    if event.memfd or not name or name == event.executable.rsplit("/", 1)[-1][:COMM_BYTES]:
-        return ""
-    return f" as {generalise('/' + name)[1:]}"
 
 
 def _resolved(event: Exec) -> str:

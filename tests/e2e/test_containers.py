@@ -18,6 +18,7 @@ from watchkeeper.events import AnyEvent, CgroupBirth, ContainerNamed, Exec, Exit
 
 pytestmark = [pytest.mark.kernel, pytest.mark.containers]
 SHORT_LIVED = 200
+SLEEP = f"0.05{os.getpid()}"  # told from what others may run on this machine
 
 
 @pytest.fixture
@@ -40,13 +41,13 @@ def test_every_exec_of_short_lived_containers_is_attributed(stage: Stage, tmp_pa
     api = stage.start_aggregator()
     stage.start_shop()
     stage.start_agent(api, replay=None, record=recording)
-    expected = stage.run_short_lived(SHORT_LIVED, ["/bin/sleep", "0.05"])
+    expected = stage.run_short_lived(SHORT_LIVED, ["/bin/sleep", SLEEP])
     stage.stop_agent()
     events = _events(recording)
     names = {e.cgroup: e.container for e in events if isinstance(e, ContainerNamed)}
     attributed: dict[str, int] = {}
     for event in events:
-        if isinstance(event, Exec) and event.arguments[:2] == ("/bin/sleep", "0.05"):
+        if isinstance(event, Exec) and event.arguments[:2] == ("/bin/sleep", SLEEP):
             container = names[event.task.cgroup]
             attributed[container.id] = attributed.get(container.id, 0) + 1
     assert attributed == dict.fromkeys(expected, 1)
