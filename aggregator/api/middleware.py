@@ -6,6 +6,7 @@ Plain ASGI, because event streams must pass through unbuffered.
 from __future__ import annotations
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -13,6 +14,7 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+ERROR = "The request's body is too large."
 HEADERS = {
     "content-security-policy": CONTENT_SECURITY_POLICY,
     "x-frame-options": "DENY",
@@ -48,10 +50,6 @@ class SecurityHeaders:
         await self._app(scope, receive, with_headers)
 
 
-class _TooLarge(Exception):
-    """The body went beyond the limit while it was read."""
-
-
 class BodyLimit:
     """Refuses bodies beyond ``maximum`` bytes, whether announced or not."""
 
@@ -74,14 +72,10 @@ class BodyLimit:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._maximum:
-                raise _TooLarge
+                raise HTTPException(413, ERROR)  # answered by the handlers inside, who asked for the body
             return message
 
-        try:
-            await self._app(scope, counted, send)
-        except _TooLarge:
-            await self._refusal()(scope, receive, send)
+        await self._app(scope, counted, send)
 
     def _refusal(self) -> JSONResponse:
-        remedy = f"Send at most {self._maximum} bytes."
-        return JSONResponse({"error": "The request's body is too large.", "remedy": remedy}, 413)
+        return JSONResponse({"error": ERROR, "remedy": f"Send at most {self._maximum} bytes."}, 413)

@@ -13,6 +13,12 @@ from aggregator.store.protocol import StoreError
 
 log = logging.getLogger(__name__)
 
+_REMEDIES = {
+    404: "See /api/docs for every address.",
+    405: "See /api/docs for the methods of this address.",
+    413: "Send less at once.",
+}
+
 
 class Problem(Exception):
     """Ends a request with ``status``; both texts are shown to the client."""
@@ -45,9 +51,13 @@ async def _problem(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    remedies = {404: "See /api/docs for every address.", 405: "See /api/docs for the methods of this address."}
+    remedy = _REMEDIES.get(error.status_code, "")
+        404: "See /api/docs for every address.",
+        405: "See /api/docs for the methods of this address.",
+        413: "Send less at once.",
+    }
     headers = dict(error.headers or {})
-    return _answer(request, Problem(error.status_code, str(error.detail), remedies.get(error.status_code, ""), headers))
+    return _answer(request, Problem(error.status_code, str(error.detail), remedy, headers))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

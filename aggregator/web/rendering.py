@@ -10,11 +10,12 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 import watchkeeper
 from aggregator.api.authentication import has_session
 from aggregator.api.context import Context
+from aggregator.evidence import about
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -99,6 +100,24 @@ def when(at: float, now: float) -> Markup:
     )
 
 
+def delay(seconds: float) -> str:
+    """How long something took to arrive: milliseconds while they matter."""
+    return f"{max(0.0, seconds) * 1000:.0f} ms" if seconds < 10 else duration(seconds)
+
+
+def subjects(body: str) -> str:
+    """What a sealed record is about."""
+    return " · ".join(about(json.loads(body)))
+
+
+def codes(text: str) -> Markup:
+    """Marks what stands between backticks as code."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if index % 2 else escape(part) for index, part in enumerate(parts)
+    )
+
+
 def absolute(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
@@ -135,7 +154,16 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        absolute=absolute, duration=duration, number=number, pretty=pretty, short=short, size=size, when=when
+        absolute=absolute,
+        codes=codes,
+        delay=delay,
+        duration=duration,
+        number=number,
+        pretty=pretty,
+        short=short,
+        size=size,
+        subjects=subjects,
+        when=when,
     )
     environment.globals.update(
         status_words=STATUS_WORDS,

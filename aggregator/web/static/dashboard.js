@@ -2,6 +2,7 @@
 // Without this script everything works, after a reload.
 
 const REFRESH_AFTER = 250; // ms; many messages become one refresh
+const HEARTBEATS_AFTER = 4000; // a fleet's heartbeats never cease
 const TIMES_EVERY = 5000;
 const REFRESH_EVERY = 20000; // silence is news too: a node's state ages without any message
 
@@ -63,12 +64,16 @@ async function refresh() {
 }
 
 let planned = 0;
-function plan() {
-  if (planned) return;
+let plannedFor = Infinity;
+function plan(after = REFRESH_AFTER) {
+  const at = Date.now() + after;
+  if (plannedFor <= at) return;
+  clearTimeout(planned);
+  plannedFor = at;
   planned = setTimeout(() => {
-    planned = 0;
+    plannedFor = Infinity;
     refresh().catch(() => show("off", "Not connected"));
-  }, REFRESH_AFTER);
+  }, after);
 }
 
 function show(state, words) {
@@ -100,7 +105,8 @@ function listen() {
     plan(); // what came while nobody listened
   };
   source.onerror = () => show("off", "Not connected");
-  for (const topic of ["finding", "node", "profile", "status", "lost"]) source.addEventListener(topic, plan);
+  for (const topic of ["finding", "profile", "status", "lost"]) source.addEventListener(topic, () => plan());
+  source.addEventListener("node", () => plan(HEARTBEATS_AFTER));
   source.addEventListener("finding", (message) => {
     const finding = JSON.parse(message.data);
     if (finding.title && !finding.triage && !location.pathname.endsWith(finding.id)) toast(finding);
