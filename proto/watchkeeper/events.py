@@ -154,4 +154,4 @@ class ContainerNamed(Event, frozen=True, tag="container_named", kw_only=True):
 AnyEvent = (
     Exec | Fork | Exit | Open | Unlink | Rename | Chmod | Listen | Bind | Connect
     | Capability | CgroupBirth | CgroupDeath | Running | ContainerNamed
-)
+)  # fmt: skip
