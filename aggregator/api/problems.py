@@ -52,10 +52,6 @@ async def _problem(request: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     remedy = _REMEDIES.get(error.status_code, "")
-        404: "See /api/docs for every address.",
-        405: "See /api/docs for the methods of this address.",
-        413: "Send less at once.",
-    }
     headers = dict(error.headers or {})
     return _answer(request, Problem(error.status_code, str(error.detail), remedy, headers))
 
