@@ -119,7 +119,7 @@ class KernelSource:
         self._ignored.close()
         self._ring.close()
 
-    def _decode(self, record: memoryview, boot: float) -> AnyEvent | None:
+    def _decode(self, record: memoryview | bytes, boot: float) -> AnyEvent | None:
         try:
             name = decode.event_class(record)
         except decode.DecodeError:

@@ -18,16 +18,17 @@ class Ring:
         self.descriptor = descriptor
         self._size = size
         self._consumer = mmap.mmap(descriptor, mmap.PAGESIZE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
-        # the kernel maps the data twice in a row, so a record that wraps around is still in one piece
+        # the kernel offers the data twice in a row, so that no record is in two pieces; mapping it once and joining
+        # the rare one that wraps around saves the ring's size in resident memory
         self._shared = mmap.mmap(
-            descriptor, mmap.PAGESIZE + 2 * size, mmap.MAP_SHARED, mmap.PROT_READ, offset=mmap.PAGESIZE
+            descriptor, mmap.PAGESIZE + size, mmap.MAP_SHARED, mmap.PROT_READ, offset=mmap.PAGESIZE
         )
         self._view = memoryview(self._shared)
         # positions go through 64-bit views: one load or store each, never byte by byte
         self._consumed = memoryview(self._consumer)[:8].cast("Q")
         self._produced = self._view[:8].cast("Q")
 
-    def read(self, limit: int) -> Iterator[memoryview]:
+    def read(self, limit: int) -> Iterator[memoryview | bytes]:
         """Up to ``limit`` records. Each view is valid until the next one is asked for; the space is given back to the
         kernel as the iteration goes on, so that a slow reader frees room early."""
         position = self._consumed[0]
@@ -42,7 +43,11 @@ class Ring:
             length &= ~_DISCARDED
             if kept:
                 limit -= 1
-                yield data[at + 8 : at + 8 + length]
+                end = at + 8 + length
+                if end <= self._size:
+                    yield data[at + 8 : end]
+                else:
+                    yield bytes(data[at + 8 :]) + bytes(data[: end - self._size])
             position += (length + 8 + 7) & ~7
             self._consumed[0] = position
 

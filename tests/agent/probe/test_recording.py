@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import select
 import typing
 from pathlib import Path
@@ -42,7 +43,8 @@ def of(kind: Any) -> st.SearchStrategy[Any]:
         return st.tuples(*(of(part) for part in parts))
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return st.builds(kind, **{field.name: of(field.type) for field in msgspec.structs.fields(kind)})
-    return st.from_type(kind)
+    assert dataclasses.is_dataclass(kind), kind
+    return st.builds(kind, **{name: of(hint) for name, hint in typing.get_type_hints(kind).items()})
 
 
 def record(path: Path, found: list[Any]) -> None:
