@@ -27,8 +27,8 @@ _RUNTIMES = {
 _SCOPE = re.compile(rf"(?:(?:cri-)?(?P<engine>crio|docker|libpod|nerdctl|containerd)-(?P<id>{_ID})(?:\.scope)?)\Z")
 _COLON = re.compile(rf".*:(?P<engine>cri-containerd|crio|docker|libpod|nerdctl):(?P<id>{_ID})\Z", re.DOTALL)
 _BARE = re.compile(rf"{_ID}\Z")
-_UNIT = re.compile(r".+\.(?:service|slice|scope|socket|mount|swap)\Z", re.DOTALL)
-_PARENT = re.compile(r"(?:k8s\.io|kubepods.*|pod[0-9a-f]{8}-[0-9a-f-]{27}|docker|libpod_parent|moby)\Z", re.DOTALL)
+_UNIT = re.compile(r"(?!runc-).+\.(?:service|slice|scope|socket|mount|swap)\Z", re.DOTALL)
+_PARENT = re.compile(r"(?:k8s\.io|kubepods.*|pod[0-9a-f-]{32,36}|docker|libpod_parent|moby)\Z", re.DOTALL)
 
 
 class CgroupError(Exception):
@@ -135,8 +135,12 @@ def _segment(segments: list[str], index: int) -> tuple[str, str] | None:
     return ("docker" if above and above[-1] == "docker" else "containerd"), segment
 
 
-def is_host(path: str) -> bool:
-    """True for what can not be a container's cgroup unless container_id knows it: the root, a service manager's unit,
-    the directories in which runtimes put containers."""
+def is_unit(path: str) -> bool:
+    """True for the root and a service manager's units: the host's, unless container_id knows them."""
     name = path.rstrip("/").rpartition("/")[2]
-    return not name or bool(_UNIT.match(name) or _PARENT.match(name))
+    return not name or bool(_UNIT.match(name))
+
+
+def is_parent(path: str) -> bool:
+    """True for the directories in which runtimes put containers."""
+    return bool(_PARENT.match(path.rpartition("/")[2]))

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agent import cri
-from agent.cgroups import Hierarchy, container_id, is_host
+from agent.cgroups import Hierarchy, container_id, is_parent, is_unit
 from agent.naming import Naming
 from agent.oci import CONTAINERD, Description, Files
 from watchkeeper.findings import Container
@@ -88,17 +88,19 @@ class Containers:
         self._forget_dead()
         if self._is_known(cgroup, path):
             return
+        if cgroup in self._of:
+            self.death(cgroup)  # a death was missed, and the id is used again
         self._host.discard(cgroup)
         shape = container_id(path)
         if shape is not None:
             self._join(cgroup, path, *shape, _top(path, shape[1]))
         elif entry := self._entry_above(path):
             self._add(cgroup, path, entry)
-        elif is_host(path):
+        elif is_unit(path):
             self._set_host(cgroup)
         elif found := self._files.unshaped(self._hierarchy, path):
             self._join(cgroup, path, *found)
-        elif len(self._unshaped) < MOST_UNCLEAR:
+        elif not is_parent(path) and len(self._unshaped) < MOST_UNCLEAR:
             self._unshaped[cgroup] = _Unshaped(path, self._clock() + UNSHAPED_SECONDS)
             self._wake.set()
         else:

@@ -21,6 +21,7 @@ SOCKETS = (
     Path("/var/run/cri-dockerd.sock"),
 )
 SECONDS = 2.0  # for one answer
+RECONNECT = [(f"grpc.{which}_reconnect_backoff_ms", 1000) for which in ("initial", "min", "max")]
 LABELS = 64
 LABEL_LENGTH = 256
 
@@ -100,7 +101,7 @@ class Runtime:
         """The answer, None for "not found"."""
         if self._channel is None:
             # Without an authority of its own the socket's path becomes one, which Go's gRPC refuses.
-            options = [("grpc.default_authority", "localhost"), ("grpc.max_reconnect_backoff_ms", 1000)]
+            options = [("grpc.default_authority", "localhost"), *RECONNECT]
             self._channel = grpc.aio.insecure_channel(f"unix:{self.socket}", options)
         while True:
             call: grpc.aio.UnaryUnaryMultiCallable[Message, Response] = self._channel.unary_unary(
@@ -122,7 +123,7 @@ class Runtime:
 
 def present(sockets: Sequence[Path]) -> list[Path]:
     """Those that exist now, each once though links may give it several names."""
-    return list({path.resolve(): path for path in sockets if path.is_socket()}.values())
+    return list({path.resolve(): path for path in reversed(sockets) if path.is_socket()}.values())[::-1]
 
 
 def describe(

@@ -158,17 +158,30 @@ class Sandbox:
         return container
 
     def run_many(
-        self, count: int, image: str, command: Sequence[str], *, namespace: str = "default", pod: str = "many"
+        self,
+        count: int,
+        image: str,
+        command: Sequence[str],
+        *,
+        namespace: str = "default",
+        pod: str = "many",
+        cgroup_parent: str = "",
     ) -> dict[str, str]:
         """Start and remove ``count`` containers of one pod one after the other; returns id -> name. For tests."""
         names: dict[str, str] = {}
         for number in range(count):
             name = f"{pod}-{number}"
-            container = self.run(name, image, command=command, namespace=namespace, pod=pod)
+            container = self.run(
+                name, image, command=command, namespace=namespace, pod=pod, cgroup_parent=cgroup_parent
+            )
             names[container] = name
             self.wait(container)
             self._remove_container(container)
         return names
+
+    def pod_id(self, namespace: str, pod: str) -> str:
+        """Id of the pod's own container."""
+        return self._pods[namespace, pod][0]
 
     def wait(self, container: str, seconds: float = 10.0) -> int:
         """Wait until the container has ended; returns its exit code."""
