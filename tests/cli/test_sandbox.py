@@ -47,8 +47,8 @@ def _cgroups_of(parent: str) -> list[Path]:
 def test_programs_run_in_the_container(sandbox: Sandbox) -> None:
     """exec gives exit code, output and errors; files, environment and capabilities are those asked for."""
     container = sandbox.run("web", IMAGE, environment={"PORT": "80"}, capabilities=["NET_ADMIN"])
-    script = "cat /opt/app/greeting; stat -c %a /opt/app/greeting; echo $PORT; grep CapEff /proc/1/status; echo bad >&2; exit 3"
-    code, output, errors = sandbox.exec(container, ["/bin/sh", "-c", script])
+    looks = "cat /opt/app/greeting; stat -c %a /opt/app/greeting; echo $PORT; grep CapEff /proc/1/status"
+    code, output, errors = sandbox.exec(container, ["/bin/sh", "-c", f"{looks}; echo bad >&2; exit 3"])
     greeting, port, capabilities = output.decode().splitlines()
     assert (code, errors) == (3, b"bad\n")
     assert (greeting, port) == ("hello640", "80")
