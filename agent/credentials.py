@@ -70,7 +70,7 @@ def _unavailable(details: str) -> str:
         ("certificate is not yet valid", "its certificate is not valid yet. Set the clocks."),
         ("ertificate verify failed", "its certificate is not signed by the authority in uplink.ca_file."),
         ("CERTIFICATE_VERIFY_FAILED", "its certificate is not signed by the authority in uplink.ca_file."),
-        ("Hostname Verification", "its certificate is for another name. Set uplink.server_name or ingest.server_names."),
+        ("Hostname Verif", "its certificate is for another name. Set uplink.server_name or ingest.server_names."),
         (
             "CERTIFICATE_REQUIRED",
             "it asks for a client certificate. Set uplink.certificate_file or use its token port.",

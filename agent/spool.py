@@ -71,6 +71,7 @@ class Spool:
         self.recovery: Recovery | None = None
         self.trouble = ""
         _prepare(directory)
+        self._reserve.release()  # the log of a killed agent may need it to be worked in
         try:
             self._open()
         except _Corrupt as error:
@@ -315,7 +316,7 @@ class Spool:
 
 def _configure(connection: sqlite3.Connection) -> None:
     # Exclusive: a second agent on the same directory is an error, and SQLite needs no shared memory file.
-    for pragma in ("auto_vacuum=INCREMENTAL", "locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=NORMAL"):
+    for pragma in ("locking_mode=EXCLUSIVE", "auto_vacuum=INCREMENTAL", "journal_mode=WAL", "synchronous=NORMAL"):
         connection.execute(f"PRAGMA {pragma}")
     connection.execute("PRAGMA cache_size=-256")
     connection.execute("PRAGMA wal_autocheckpoint=64")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
 import time
 from collections.abc import Callable
@@ -19,8 +18,6 @@ from watchkeeper.v1 import uplink_pb2 as pb
 from watchkeeper.v1.uplink_pb2_grpc import UplinkStub
 
 log = logging.getLogger(__name__)
-
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's own lines, one for each failed handshake, are no use to anyone
 
 FIRST_DELAY = 0.25  # seconds before the second attempt
 DELAY_GROWTH = 1.5  # an aggregator that comes back is found within half the time it was away

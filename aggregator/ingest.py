@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -31,8 +30,6 @@ from watchkeeper.findings import Finding, FindingRepeat, Inventory, ProfileDelta
 from watchkeeper.v1 import uplink_pb2 as pb
 
 log = logging.getLogger(__name__)
-
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC's own lines, one for each failed handshake, are no use to anyone
 
 HELLO_SECONDS = 10.0
 MAX_SPOOL_ID = 64
