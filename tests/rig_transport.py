@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -58,9 +57,9 @@ def chain(payloads: list[tuple[str, bytes]], after: int = 0, head: bytes = GENES
 class Aggregator:
     """Serves agents in this process; ``stop`` and ``start`` again keep ports and state."""
 
-    def __init__(self, directory: Path, **ingest: Any) -> None:
+    def __init__(self, directory: Path, *, port: int = 0, **ingest: Any) -> None:
         self.directory = directory
-        self.port, self.mtls_port = free_port(), free_port()
+        self.port, self.mtls_port = port or free_port(), free_port()
         self.settings = Settings(
             state_directory=directory,
             ingest=IngestSettings(listen=f"127.0.0.1:{self.port}", listen_mtls=f"127.0.0.1:{self.mtls_port}", **ingest),
@@ -167,7 +166,3 @@ async def until(happened: Callable[[], bool | Awaitable[bool]], seconds: float =
             if result if isinstance(result, bool) else await result:
                 return
             await asyncio.sleep(0.02)
-
-
-def unique() -> str:
-    return uuid.uuid4().hex
