@@ -86,7 +86,7 @@ def acts(listen_port: int, out_port: int) -> tuple[Act, ...]:
 def recorded_acts() -> tuple[Act, ...]:
     """The same acts when a recorded run is played: its ports are what they were."""
     return tuple(
-        replace(act, object_part="127.0.0.2:" if act.behaviour_class == "outbound" else "tcp/")
+        replace(act, object_part="loopback:" if act.behaviour_class == "outbound" else "tcp/")
         if act.behaviour_class in ("outbound", "listening")
         else act
         for act in acts(0, 0)

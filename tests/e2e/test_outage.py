@@ -34,7 +34,13 @@ def stage() -> Iterator[Stage]:
 
 
 def _written(api: Api) -> Counter[str]:
-    findings: list[dict[str, Any]] = api.get("findings", limit=5000)["findings"]
+    findings: list[dict[str, Any]] = []
+    page = api.get("findings", limit=500)
+    while page["findings"]:
+        findings += page["findings"]
+        if page["next_before"] is None:
+            break
+        page = api.get("findings", limit=500, before=page["next_before"])
     objects = (finding["behaviour"]["object"] for finding in findings if finding["behaviour"])
     return Counter(name for name in objects if name in EXPECTED)
 
