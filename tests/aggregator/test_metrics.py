@@ -1,0 +1,60 @@
+"""The metrics, read back as Prometheus would."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from aggregator.metrics import NAMES
+
+NODE = {"node": "worker-2"}
+
+
+async def test_metrics_tell_the_fleet(client: httpx.AsyncClient) -> None:
+    """Nodes by state, findings by severity and state, losses by node and class, statuses: one value each."""
+    text = (await client.get("/metrics")).text
+    samples: dict[tuple[str, frozenset[tuple[str, str]]], float] = {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+    def value(name: str, **labels: str) -> float:
+        return samples[name, frozenset(labels.items())]
+
+    assert [value("watchkeeper_nodes", state=s) for s in ("watched", "degraded", "silent", "never")] == [1, 1, 1, 1]
+    assert value("watchkeeper_findings", severity="low", state="overdue") == 1
+    assert value("watchkeeper_findings", severity="high", state="open") == 2
+    assert value("watchkeeper_node_events_total", **NODE, **{"class": "open", "stage": "dropped"}) == 214
+    assert value("watchkeeper_node_discarded_records_total", **NODE, kind="profile_delta") == 2
+    where = {"profile": "guide", "control": "CC6.1", "scope": "workload"}
+    assert value("watchkeeper_control_status", **where, status="fail") == 1
+    assert value("watchkeeper_control_status", **where, status="pass") == 0
+    assert value("watchkeeper_control_checks", **where, count="total") == 2
+    assert [value("watchkeeper_profiles", state=s) for s in ("learning", "learned")] == [1, 1]
+    assert value("watchkeeper_evaluation_timestamp_seconds") == 1_795_000_000.0
+
+
+async def test_names_are_those_exported(client: httpx.AsyncClient) -> None:
+    """What the documentation is checked against is what a scrape shows, no more and no less."""
+    text = (await client.get("/metrics")).text
+    assert set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE)) == set(NAMES)
+
+
+async def test_hostile_names_do_not_break_the_format(fleet: Any, client: httpx.AsyncClient) -> None:
+    """A discarded kind with quotes and newlines stays one label."""
+    from dataclasses import replace
+
+    node = (await fleet.store.call("nodes"))[0]
+    await fleet.store.call("heartbeat", replace(node, discarded=(('a"\n} b', 7),)))
+    text = (await client.get("/metrics")).text
+    kinds = {
+        sample.labels["kind"]
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "watchkeeper_node_discarded_records_total"
+    }
+    assert 'a"\n} b' in kinds
