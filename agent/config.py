@@ -55,7 +55,7 @@ class UplinkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class ProbeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # Size of the ring buffer between kernel and agent in bytes, a power of two from 64 KiB to 1 GiB.
-    ring_bytes: int = 8 * 1024 * 1024
+    ring_bytes: int = 4 * 1024 * 1024
     # Take events from this recording instead of the kernel.
     replay: str = ""
     # Write every event to this file, from which it can be replayed.
@@ -147,7 +147,7 @@ def _requirements(settings: Settings) -> list[tuple[str, bool, str]]:
         (
             "probe.ring_bytes",
             _is_ring(ring),
-            f"{ring} is not a power of two from 65536 to 1073741824; 8388608 is usual",
+            f"{ring} is not a power of two from 65536 to 1073741824; 4194304 is usual",
         ),
         ("probe.record", not (settings.probe.record and settings.probe.replay), "is set beside probe.replay; keep one"),
         ("learning.minimum_seconds", learning.minimum_seconds >= 0, "must not be negative; 3600 is usual"),

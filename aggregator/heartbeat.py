@@ -28,6 +28,7 @@ def beaten(node: Node, beat: pb.Heartbeat, now: float) -> Node:
     return replace(
         node,
         heartbeat_at=now,
+        sent_at=wire.time_of("heartbeat.at", beat.at),
         started_at=wire.time_of("heartbeat.started_at", beat.started_at),
         probe_state=beat.probe_state[:MAX_TEXT],
         missing_hooks=tuple(hook[:MAX_TEXT] for hook in beat.missing_hooks[: wire.MAX_ITEMS]),

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
+import pytest
+
 import agent.config
 import aggregator.config
 import aggregator.metrics
-import click
-import pytest
 from aggregator.controls import catalogue
-
 from cli.main import cli
 from watchkeeper import settings
 from watchkeeper.findings import BehaviourClass
