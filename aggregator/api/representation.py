@@ -38,7 +38,7 @@ def node_state(record: Node, now: float) -> str:
         return "never"
     if now - record.heartbeat_at > SILENT_AFTER * record.heartbeat_seconds:
         return "silent"
-    return "watched" if record.probe_state in ("attached", "replay") else "degraded"
+    return "watched" if record.probe_state == "attached" else "degraded"
 
 
 def profile_summary(profile: MergedProfile, open_findings: int) -> models.ProfileSummary:

@@ -30,6 +30,7 @@ STATUS_WORDS = {
     "fail": "Fails",
     "not_applicable": "Not applicable",
 }
+COUNTED_WORDS = STATUS_WORDS | {"pass": "hold", "pass_with_exceptions": "hold with exceptions", "fail": "fail"}
 VERBS = {
     "executed": "ran",
     "written": "wrote",
@@ -94,7 +95,8 @@ def when(at: float, now: float) -> Markup:
     if at <= 0:
         return Markup("never")
     moment = datetime.fromtimestamp(at, UTC)
-    relative = f"{duration(now - at)} ago" if now >= at else f"in {duration(at - now)}"
+    # Clocks differ a little, and nothing is due within a second.
+    relative = f"{duration(now - at)} ago" if now > at - 1 else f"in {duration(at - now)}"
     return Markup('<time datetime="{}" title="{}" data-at="{}">{}</time>').format(
         moment.isoformat(timespec="seconds"), absolute(at), f"{at:.0f}", relative
     )
@@ -166,6 +168,7 @@ def _environment() -> Environment:
         when=when,
     )
     environment.globals.update(
+        counted_words=COUNTED_WORDS,
         status_words=STATUS_WORDS,
         verbs=VERBS,
         class_words=CLASS_WORDS,

@@ -9,7 +9,7 @@ const REFRESH_EVERY = 20000; // silence is news too: a node's state ages without
 const units = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
 
 function relative(seconds) {
-  const past = seconds >= 0;
+  const past = seconds > -1;
   const [size, unit] = units.find(([size]) => Math.abs(seconds) >= size) ?? [1, "s"];
   const words = `${Math.floor(Math.abs(seconds) / size)} ${unit}`;
   return past ? `${words} ago` : `in ${words}`;
