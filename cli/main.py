@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import IO
 
 import click
 
@@ -119,7 +120,7 @@ def evidence() -> None:
 
 @evidence.command()
 @click.argument("file", type=click.File("rb"))
-def verify(file: click.utils.LazyFile) -> None:
+def verify(file: IO[bytes]) -> None:
     """Check the hash chains of an export (JSON lines from /api/v1/evidence/export). Exit status 1 when broken."""
     from cli.evidence import verify_export
 
