@@ -1,8 +1,8 @@
 """Offsets of kernel structure members and values of enumerators, from the running kernel's own BTF.
 
 libbpf parses the 5 MB of BTF in milliseconds; only its C interface is used. The result is C text: one definition per
-structure with just the wanted members at their real offsets, and ``HAS_struct_member`` for each member that this
-kernel has, so that code for absent ones is left out instead of failing to compile.
+structure with just the wanted members at their real offsets, ``SIZE_struct``, and ``HAS_struct_member`` for each member
+that this kernel has.
 """
 
 from __future__ import annotations
@@ -16,6 +16,11 @@ _KIND_STRUCT, _KIND_UNION, _KIND_TYPEDEF, _KIND_VOLATILE, _KIND_CONST, _KIND_RES
 _KIND_ENUM, _KIND_PTR, _KIND_FUNC_PROTO = 6, 2, 13
 _MODIFIERS = {_KIND_TYPEDEF, _KIND_VOLATILE, _KIND_CONST, _KIND_RESTRICT, 18}  # 18: type tag
 _LIBRARIES = ("libbpf.so.1", "libbpf.so.0")
+
+
+# Where members are put that the kernel lacks: any address of the kernel's plus this is one that can not be read, so
+# such reads yield zeros and the code around needs no conditions.
+NOWHERE = 1 << 60
 
 
 class Btf:
@@ -109,26 +114,22 @@ def definitions(btf: Btf, wanted: Mapping[str, Mapping[str, str]]) -> tuple[str,
     lines = [f"struct {name};" for name in wanted]
     missing: list[str] = []
     for structure, members in wanted.items():
-        present = {}
-        for path in members:
-            offset = btf.offset(structure, path)
-            if offset is None:
-                missing.append(f"{structure}.{path}")
-            else:
-                present[path] = offset
-        lines += _definition(structure, btf.size(structure) or 0, members, present)
+        offsets = {path: btf.offset(structure, path) for path in members}
+        missing += [f"{structure}.{path}" for path, offset in offsets.items() if offset is None]
+        lines += _definition(structure, btf.size(structure) or 0, members, offsets)
     return "\n".join(lines) + "\n", missing
 
 
-def _definition(structure: str, size: int, members: Mapping[str, str], offsets: Mapping[str, int]) -> list[str]:
+def _definition(structure: str, size: int, members: Mapping[str, str], offsets: Mapping[str, int | None]) -> list[str]:
     """A union of padded members, since a wanted member may lie inside another one's bytes."""
     lines = [f"struct {structure} {{ union {{"]
     for path, offset in offsets.items():
-        declarator = _declare(members[path], path.replace(".", "_"))
-        lines.append(f"  struct {{ char _before_{path.replace('.', '_')}[{offset}]; {declarator}; }}")
-        lines[-1] += " __attribute__((packed));"
-    lines.append(f"  char _all[{size or 1}]; }}; }};")
-    lines += [f"#define HAS_{structure}_{path.replace('.', '_')} 1" for path in offsets]
+        name = path.replace(".", "_")
+        before = NOWHERE if offset is None else offset
+        declarator = _declare(members[path], name)
+        lines.append(f"  struct {{ char _before_{name}[{before}]; {declarator}; }} __attribute__((packed));")
+    lines += ["}; };", f"#define SIZE_{structure} {size}"]
+    lines += [f"#define HAS_{structure}_{path.replace('.', '_')} 1" for path, at in offsets.items() if at is not None]
     return lines
 
 

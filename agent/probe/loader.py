@@ -67,7 +67,13 @@ class KernelSource:
         self.description = Description(
             answer["missing"], tuple(answer["missing_members"]), tuple(answer["absent"]), answer["seconds"]
         )
-        self.missing_hooks = tuple(f"{name} ({reason})" for name, reason in answer["missing"].items())
+        self.missing_hooks = (
+            *(f"{name} ({reason})" for name, reason in answer["missing"].items()),
+            *(
+                f"{member} (this kernel's structures lack it; it is told as zero)"
+                for member in answer["missing_members"]
+            ),
+        )
         essential = {hook.name for hook in HOOKS if hook.essential}
         self.state = "degraded" if essential & answer["missing"].keys() else "attached"
         self.canary_at = 0.0

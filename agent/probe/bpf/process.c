@@ -28,7 +28,7 @@ static __always_inline u32 executable_flags(struct file *file, struct inode *ino
         /* overlayfs' own inode ends with the upper dentry right behind the VFS inode it embeds; the structure itself
          * is in no vmlinux BTF when overlayfs is a module */
         void *upper = 0;
-        bpf_probe_read_kernel(&upper, sizeof(upper), (void *)inode + sizeof(struct inode));
+        bpf_probe_read_kernel(&upper, sizeof(upper), (void *)inode + SIZE_inode);
         if (upper)
             flags |= EXEC_UPPER_LAYER;
     }

@@ -66,18 +66,14 @@ int socket_state(struct bpf_raw_tracepoint_args *ctx) {
         record.port = READ(sock, __sk_common_skc_num);
         if (record.family == INET)
             bpf_probe_read_kernel(record.address, 4, (void *)&sock->__sk_common_skc_rcv_saddr);
-#ifdef HAS_sock___sk_common_skc_v6_rcv_saddr
         else
             bpf_probe_read_kernel(record.address, 16, (void *)&sock->__sk_common_skc_v6_rcv_saddr);
-#endif
     } else {
         record.port = bpf_ntohs(READ(sock, __sk_common_skc_dport));
         if (record.family == INET)
             bpf_probe_read_kernel(record.address, 4, (void *)&sock->__sk_common_skc_daddr);
-#ifdef HAS_sock___sk_common_skc_v6_daddr
         else
             bpf_probe_read_kernel(record.address, 16, (void *)&sock->__sk_common_skc_v6_daddr);
-#endif
     }
     report_flow(class, &record);
     return 0;
