@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -42,6 +43,8 @@ def run_demo(*, exit_after: bool, replay: bool, record: Path | None) -> int:
             console.print(f"[red]missing[/] {item}", highlight=False)
         console.print("`./run demo --replay` plays a recorded run through the same flow instead.", highlight=False)
         return 2
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell in the background starts us with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     try:
         with Stage(default_directory()) as stage:
             _tell(console, stage, exit_after=exit_after, replay=replay, record=record)
@@ -86,7 +89,11 @@ def _tell_live_acts(
         stage.run_shop()
     with _step(console, "Learning the shop") as status:
         status.update(learn(stage, api, status.update))
-    console.print(controls_table(api.get("controls", profile="guide"), "Controls before", ROWS))
+    with _step(console, "The agent enforces the profile on the node"):
+        before = _until(
+            lambda: api.get("controls", profile="guide"), lambda r: _control(r, "CC6.1")["status"] == "pass", 10.0
+        )
+    console.print(controls_table(before, "Controls before", ROWS))
     console.print("\n[bold]The intruder[/] (through a hole in the shop's look-up)")
     for act in acts:
         demo_acts.visit(stage.shop_port, f"x; {act.injection}")

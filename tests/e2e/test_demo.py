@@ -70,7 +70,7 @@ def test_every_act_becomes_a_finding_and_nothing_stays() -> None:
     _assert_nothing_new(before)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_interrupted_demo_leaves_nothing(how: signal.Signals) -> None:
     """Ctrl-C or a crash in the middle of learning still takes everything away."""
     before = _left_behind()
