@@ -1,0 +1,89 @@
+"""The agent on a full disk: it lives, counts and reports what it had to discard, and works again when there is room."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli import demo_acts
+from cli.api import Api
+from cli.demo import Arrivals, learn
+from cli.demo_stage import NODE, Stage
+from cli.requirements import missing_for_live_run
+
+pytestmark = [pytest.mark.kernel, pytest.mark.containers]
+WORDS = "alpha bravo charlie delta echo golf hotel india lima mike"
+LOOP = f"for a in {WORDS}; do for b in {WORDS}; do for c in {WORDS}; do echo x > /etc/$a-$b-$c; done; done; done"
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    missing = missing_for_live_run()
+    if missing:
+        pytest.skip("; ".join(missing))
+    with Stage(Path(f"/run/watchkeeper-test-{os.getpid()}")) as stage:
+        state = stage.directory / "agent"
+        state.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "watchkeeper-test", str(state)], check=True)
+        try:
+            yield stage
+        finally:
+            stage.kill("agent")
+            subprocess.run(["umount", str(state)], check=True)
+
+
+def _fill(path: Path) -> None:
+    """Write until nothing fits any more."""
+    with path.open("wb", buffering=0) as file:
+        for size in (4096, 1):
+            try:
+                while file.write(b"x" * size):
+                    continue
+            except OSError as error:
+                assert error.errno == errno.ENOSPC
+
+
+def _node(api: Api) -> dict[str, Any]:
+    node: dict[str, Any] = api.get(f"nodes/{NODE}")
+    return node
+
+
+def _wait(true: Callable[[], bool], seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while not true() and time.monotonic() < until:
+        time.sleep(0.2)
+    return true()
+
+
+def test_full_disk_is_survived_counted_and_reported(stage: Stage) -> None:
+    """With the aggregator away and no room for 1,000 findings, what is lost shows in the node's report afterwards."""
+    api = stage.start_aggregator()
+    stage.start_shop()
+    stage.start_agent(api, replay=None, record=None)
+    stage.run_shop()
+    learn(stage, api, print)
+    pid = stage.pid("agent")
+    stage.kill("aggregator")
+    filler = stage.directory / "agent" / "filler"
+    _fill(filler)
+    demo_acts.visit(stage.shop_port, f"x; {LOOP}")
+    time.sleep(2)
+    assert Path(f"/proc/{pid}").exists()
+    api = stage.start_aggregator()
+    assert _wait(lambda: _node(api)["discarded"].get("finding", 0) > 0, 30), _node(api)
+    filler.unlink()
+    arrivals = Arrivals(api)
+    act = demo_acts.acts(stage.listen_port, stage.out_port)[3]
+    demo_acts.visit(stage.shop_port, f"x; {act.injection}")
+    assert arrivals.wait_for(act, 20) is not None
+    titles = {
+        finding["title"] for finding in api.get("findings", limit=500)["findings"] if finding["source"] == "health"
+    }
+    assert any("discard" in title.lower() or "spool" in title.lower() for title in titles), titles
