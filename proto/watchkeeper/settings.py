@@ -57,7 +57,7 @@ def _read(path: Path) -> dict[str, typing.Any]:
     except OSError as error:
         raise SettingsError(f"{path}: can not be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: is not YAML: {error}") from error
+        raise SettingsError(f"{path}: is not YAML: {' '.join(str(error).split())}") from error
     if document is None:
         return {}
     if not isinstance(document, dict):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -13,21 +12,11 @@ from cli import demo_acts
 from cli.api import Api
 from cli.demo import Arrivals, learn
 from cli.demo_stage import Stage
-from cli.requirements import missing_for_live_run
 from watchkeeper.events import AnyEvent, CgroupBirth, ContainerNamed, Exec, Exit, Fork
 
 pytestmark = [pytest.mark.kernel, pytest.mark.containers]
 SHORT_LIVED = 200
 SLEEP = f"0.05{os.getpid()}"  # told from what others may run on this machine
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    missing = missing_for_live_run()
-    if missing:
-        pytest.skip("; ".join(missing))
-    with Stage(Path(f"/run/watchkeeper-test-{os.getpid()}")) as stage:
-        yield stage
 
 
 def _events(recording: Path) -> list[AnyEvent]:

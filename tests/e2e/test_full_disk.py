@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import errno
-import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,27 +15,24 @@ from cli import demo_acts
 from cli.api import Api
 from cli.demo import Arrivals, learn
 from cli.demo_stage import NODE, Stage
-from cli.requirements import missing_for_live_run
+
+if TYPE_CHECKING:
+    from conftest import Writes
 
 pytestmark = [pytest.mark.kernel, pytest.mark.containers]
-WORDS = "alpha bravo charlie delta echo golf hotel india lima mike"
-LOOP = f"for a in {WORDS}; do for b in {WORDS}; do for c in {WORDS}; do echo x > /etc/$a-$b-$c; done; done; done"
 
 
 @pytest.fixture
-def stage() -> Iterator[Stage]:
-    missing = missing_for_live_run()
-    if missing:
-        pytest.skip("; ".join(missing))
-    with Stage(Path(f"/run/watchkeeper-test-{os.getpid()}")) as stage:
-        state = stage.directory / "agent"
-        state.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "watchkeeper-test", str(state)], check=True)
-        try:
-            yield stage
-        finally:
-            stage.kill("agent")
-            subprocess.run(["umount", str(state)], check=True)
+def small(stage: Stage) -> Iterator[Stage]:
+    """A stage whose agent keeps its state on a file system of 3 MiB."""
+    state = stage.directory / "agent"
+    state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "watchkeeper-test", str(state)], check=True)
+    try:
+        yield stage
+    finally:
+        stage.kill("agent")
+        subprocess.run(["umount", str(state)], check=True)
 
 
 def _fill(path: Path) -> None:
@@ -62,26 +58,26 @@ def _wait(true: Callable[[], bool], seconds: float) -> bool:
     return true()
 
 
-def test_full_disk_is_survived_counted_and_reported(stage: Stage) -> None:
+def test_full_disk_is_survived_counted_and_reported(small: Stage, thousand_writes: Writes) -> None:
     """With the aggregator away and no room for 1,000 findings, what is lost shows in the node's report afterwards."""
-    api = stage.start_aggregator()
-    stage.start_shop()
-    stage.start_agent(api, replay=None, record=None)
-    stage.run_shop()
-    learn(stage, api, print)
-    pid = stage.pid("agent")
-    stage.kill("aggregator")
-    filler = stage.directory / "agent" / "filler"
+    api = small.start_aggregator()
+    small.start_shop()
+    small.start_agent(api, replay=None, record=None)
+    small.run_shop()
+    learn(small, api, print)
+    pid = small.pid("agent")
+    small.kill("aggregator")
+    filler = small.directory / "agent" / "filler"
     _fill(filler)
-    demo_acts.visit(stage.shop_port, f"x; {LOOP}")
+    demo_acts.visit(small.shop_port, thousand_writes.injection)
     time.sleep(2)
     assert Path(f"/proc/{pid}").exists()
-    api = stage.start_aggregator()
+    api = small.start_aggregator()
     assert _wait(lambda: _node(api)["discarded"].get("finding", 0) > 0, 30), _node(api)
     filler.unlink()
     arrivals = Arrivals(api)
-    act = demo_acts.acts(stage.listen_port, stage.out_port)[3]
-    demo_acts.visit(stage.shop_port, f"x; {act.injection}")
+    act = demo_acts.acts(small.listen_port, small.out_port)[3]
+    demo_acts.visit(small.shop_port, f"x; {act.injection}")
     assert arrivals.wait_for(act, 20) is not None
     titles = {
         finding["title"] for finding in api.get("findings", limit=500)["findings"] if finding["source"] == "health"
