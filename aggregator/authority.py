@@ -29,10 +29,14 @@ class AuthorityError(Exception):
 
 
 class Authority:
-    """Keeps ``ca.pem``, ``server.pem`` and their keys (readable by the owner only) in ``directory``."""
+    """Keeps ``ca.pem``, ``server.pem`` and their keys (readable by the owner only) in ``directory``.
 
-    def __init__(self, directory: Path) -> None:
+    ``server_days``: how long a server certificate is valid from its making.
+    """
+
+    def __init__(self, directory: Path, server_days: float = SERVER_DAYS) -> None:
         self._directory = directory
+        self._server_days = server_days
         self.ca_path = directory / "ca.pem"
         self.server_certificate_path = directory / "server.pem"
         self.server_key_path = directory / "server-key.pem"
@@ -58,7 +62,7 @@ class Authority:
                 key = ec.generate_private_key(ec.SECP256R1())
                 alternatives = [_general_name(name) for name in names]
                 usage = ExtendedKeyUsageOID.SERVER_AUTH
-                certificate = self._sign(key.public_key(), names[0], alternatives, usage, SERVER_DAYS)
+                certificate = self._sign(key.public_key(), names[0], alternatives, usage, self._server_days)
                 _write(self.server_key_path, _key_pem(key), 0o600)
                 _write(self.server_certificate_path, _pem(certificate), 0o644)
             return self.server_certificate_path.read_bytes(), self.server_key_path.read_bytes()

@@ -57,7 +57,7 @@ def chain(payloads: list[tuple[str, bytes]], after: int = 0, head: bytes = GENES
 class Aggregator:
     """Serves agents in this process; ``stop`` and ``start`` again keep ports and state."""
 
-    def __init__(self, directory: Path, *, port: int = 0, **ingest: Any) -> None:
+    def __init__(self, directory: Path, *, port: int = 0, server_days: float = 365, **ingest: Any) -> None:
         self.directory = directory
         self.port, self.mtls_port = port or free_port(), free_port()
         self.settings = Settings(
@@ -65,7 +65,7 @@ class Aggregator:
             ingest=IngestSettings(listen=f"127.0.0.1:{self.port}", listen_mtls=f"127.0.0.1:{self.mtls_port}", **ingest),
         )
         self.live = Live()
-        self.authority = Authority(directory)
+        self.authority = Authority(directory, server_days)
 
     async def start(self) -> None:
         self.sqlite = SqliteStore(self.directory / "store.sqlite")

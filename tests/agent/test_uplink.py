@@ -133,6 +133,15 @@ async def test_a_wrong_authority_is_named(tmp_path: Path) -> None:
         )
 
 
+async def test_an_expired_server_certificate_is_named(tmp_path: Path) -> None:
+    """The agent does not trust it, and says what makes a new one."""
+    async with aggregator(tmp_path / "g", server_days=-1) as served:
+        settings = served.agent_settings(token=await served.token())
+        assert await error_of(Agent(settings, tmp_path / "a")) == (
+            f"127.0.0.1:{served.port}: its certificate has expired. Restart the aggregator: it renews its certificate."
+        )
+
+
 async def test_a_wrong_server_name_is_named(tmp_path: Path) -> None:
     """A server certificate without the expected name is not trusted."""
     async with aggregator(tmp_path / "g") as served:
