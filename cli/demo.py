@@ -107,6 +107,7 @@ def _tell_replayed_acts(console: Console, acts: tuple[Act, ...], findings: Arriv
         _tell_finding(console, act, findings.wait_for(act, LEARNING_SECONDS), replayed=True)
     findings.settle(1.0)
     _tell_others(console, acts, findings)
+    console.print("[dim]A replaying agent watches no node, so CC5.1 and CC7.5 (agent installed) fail below.[/]")
 
 
 def learn(stage: Stage, api: Api, tell: Callable[[str], object]) -> str:
