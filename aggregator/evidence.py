@@ -137,11 +137,6 @@ def exception_body(exception: CheckException) -> Mapping[str, object]:
     return {"about": [exception.check, exception.resource], "exception": msgspec.to_builtins(exception)}
 
 
-def configuration_body(what: str, who: str, before: object, after: object) -> Mapping[str, object]:
-    """A definition (settings, catalogue, thresholds) changed; ``what`` names it."""
-    return {"about": [what], "who": who, "before": msgspec.to_builtins(before), "after": msgspec.to_builtins(after)}
-
-
 def _digest(previous_hash: str, stream: str, sequence: int, kind: str, at: float, body: str) -> str:
     head = canonical([previous_hash, stream, sequence, kind, at])
     return hashlib.sha256(f"{head}\n{body}".encode()).hexdigest()

@@ -184,12 +184,3 @@ class Sealed:
     body: str
     previous_hash: str
     hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class Review:
-    """What a rollout brought: behaviours a new image digest shows that the old one's profile has not."""
-
-    key: ProfileKey
-    inherited_from: str
-    behaviours: tuple[Behaviour, ...]

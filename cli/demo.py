@@ -90,7 +90,7 @@ def _tell_live_acts(
     with _step(console, "Learning the shop") as status:
         status.update(learn(stage, api, status.update))
     with _step(console, "The agent enforces the profile on the node"):
-        before = _until(
+        before = until(
             lambda: api.get("controls", profile="guide"), lambda r: _control(r, "CC6.1")["status"] == "pass", 10.0
         )
     console.print(controls_table(before, "Controls before", ROWS))
@@ -166,7 +166,7 @@ def _tell_others(console: Console, acts: tuple[Act, ...], findings: Arrivals) ->
 
 def _tell_controls(console: Console, api: Api, expected: int) -> None:
     """Print the rows after the acts, and insist that CC6.1 and CC7.2 show the open findings."""
-    report = _until(
+    report = until(
         lambda: api.get("controls", profile="guide"),
         lambda r: all(_control(r, name)["open_findings"] >= expected for name in ("CC6.1", "CC7.2")),
         5.0,
@@ -188,10 +188,11 @@ def _control(report: dict[str, Any], name: str) -> dict[str, Any]:
     )
 
 
-def _until(ask: Callable[[], Any], enough: Callable[[Any], bool], seconds: float) -> Any:
-    until = time.monotonic() + seconds
+def until(ask: Callable[[], Any], enough: Callable[[Any], bool], seconds: float) -> Any:
+    """Ask until the answer is enough or the seconds are over; returns the last answer."""
+    end = time.monotonic() + seconds
     answer = ask()
-    while not enough(answer) and time.monotonic() < until:
+    while not enough(answer) and time.monotonic() < end:
         time.sleep(0.1)
         answer = ask()
     return answer

@@ -16,6 +16,8 @@ import sys
 import time
 from pathlib import Path
 
+from cli.running_process import start_time
+
 PROCESSES = "processes"
 
 
@@ -30,15 +32,6 @@ def note_process(directory: Path, pid: int) -> None:
     """Have the guardian end this process; its start time keeps a reused pid from harm."""
     with (directory / PROCESSES).open("a", encoding="ascii") as file:
         file.write(f"{pid} {start_time(pid)}\n")
-
-
-def start_time(pid: int) -> str:
-    """Start of a process in clock ticks since boot, empty when it has ended. Source: /proc/PID/stat."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] in "ZX" else fields[19]
 
 
 def clean(directory: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -179,8 +180,10 @@ class Stage:
 
 
 def default_directory() -> Path:
-    """Short, because unix sockets live in it."""
-    return Path("/run/watchkeeper-demo") if os.geteuid() == 0 else Path(f"/tmp/watchkeeper-demo-{os.geteuid()}")  # noqa: S108
+    """Short, because unix sockets live in it. Without root a new one each time, which nobody else can prepare."""
+    if os.geteuid() == 0:
+        return Path("/run/watchkeeper-demo")
+    return Path(tempfile.mkdtemp(prefix="watchkeeper-demo-"))
 
 
 def free_ports(count: int) -> list[int]:

@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from cli.running_process import start_time
+
 SHIM_SOCKETS = Path("/run/containerd/s")  # compiled into the shim; shared with any other containerd
 CGROUPS = Path("/sys/fs/cgroup")
 
@@ -105,18 +107,11 @@ def _pids_of(directory: Path, program: str) -> list[int]:
 def _end(find: Callable[[], list[int]], patience: float = 10.0) -> None:
     """Kill what ``find()`` finds until it finds nothing more."""
     until = time.monotonic() + patience
-    while (pids := [pid for pid in find() if not _is_dead(pid)]) and time.monotonic() < until:
+    while (pids := [pid for pid in find() if start_time(pid)]) and time.monotonic() < until:
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.02)
-
-
-def _is_dead(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] in "ZX"
-    except OSError:
-        return True
 
 
 def _hierarchies() -> list[Path]:

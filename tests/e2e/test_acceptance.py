@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from cli import demo_acts
 from cli.api import Api
-from cli.demo import Arrivals, learn
+from cli.demo import Arrivals, learn, until
 from cli.demo_stage import NODE, Stage
 
 pytestmark = [pytest.mark.kernel, pytest.mark.containers]
-
-
-def _wait(true: Callable[[], bool], seconds: float) -> bool:
-    until = time.monotonic() + seconds
-    while not true() and time.monotonic() < until:
-        time.sleep(0.1)
-    return true()
 
 
 def _enforced_hash(api: Api) -> str:
@@ -40,11 +31,11 @@ def test_accepted_deviation_falls_silent(stage: Stage) -> None:
     demo_acts.visit(stage.shop_port, f"x; {write.injection}")
     arrival = arrivals.wait_for(write, 10)
     assert arrival is not None
-    assert _wait(lambda: _enforced_hash(api) != "", 10)
+    assert until(lambda: _enforced_hash(api) != "", bool, 10)
     before = _enforced_hash(api)
     finding = arrival[0]["id"]
     api.post(f"findings/{finding}/triage", {"action": "accept", "reason": "the shop plans its jobs"})
-    assert _wait(lambda: _enforced_hash(api) != before, 20)
+    assert until(lambda: _enforced_hash(api) != before, bool, 20)
     count = api.get(f"findings/{finding}")["count"]
     demo_acts.visit(stage.shop_port, f"x; {write.injection}")
     demo_acts.visit(stage.shop_port, f"x; {read.injection}")

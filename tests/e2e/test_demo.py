@@ -7,12 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
+from cli.demo import until
 from cli.demo_stage import default_directory
 from cli.requirements import missing_for_live_run
 
@@ -44,15 +44,8 @@ def _left_behind() -> dict[str, set[str]]:
     }
 
 
-def _wait_until(true: Callable[[], bool], seconds: float) -> bool:
-    until = time.monotonic() + seconds
-    while not true() and time.monotonic() < until:
-        time.sleep(0.1)
-    return true()
-
-
 def _assert_nothing_new(before: dict[str, set[str]]) -> None:
-    _wait_until(lambda: all(not (now - before[name]) for name, now in _left_behind().items()), 20)
+    until(lambda: all(not (now - before[name]) for name, now in _left_behind().items()), bool, 20)
     after = _left_behind()
     assert {name: after[name] - before[name] for name in before} == {name: set() for name in before}
 
@@ -75,7 +68,7 @@ def test_interrupted_demo_leaves_nothing(how: signal.Signals) -> None:
     """Ctrl-C or a crash in the middle of learning still takes everything away."""
     before = _left_behind()
     demo = subprocess.Popen(DEMO, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    assert _wait_until((default_directory() / "agent-ready").exists, 60)
+    assert until((default_directory() / "agent-ready").exists, bool, 60)
     time.sleep(2)
     demo.send_signal(how)
     demo.wait(60)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import pytest
 
 from cli import demo_acts
 from cli.api import Api
-from cli.demo import Arrivals, learn
+from cli.demo import Arrivals, learn, until
 from cli.demo_stage import NODE, Stage
 
 if TYPE_CHECKING:
@@ -51,13 +51,6 @@ def _node(api: Api) -> dict[str, Any]:
     return node
 
 
-def _wait(true: Callable[[], bool], seconds: float) -> bool:
-    until = time.monotonic() + seconds
-    while not true() and time.monotonic() < until:
-        time.sleep(0.2)
-    return true()
-
-
 def test_full_disk_is_survived_counted_and_reported(small: Stage, thousand_writes: Writes) -> None:
     """With the aggregator away and no room for 1,000 findings, what is lost shows in the node's report afterwards."""
     api = small.start_aggregator()
@@ -73,7 +66,7 @@ def test_full_disk_is_survived_counted_and_reported(small: Stage, thousand_write
     time.sleep(2)
     assert Path(f"/proc/{pid}").exists()
     api = small.start_aggregator()
-    assert _wait(lambda: _node(api)["discarded"].get("finding", 0) > 0, 30), _node(api)
+    assert until(lambda: _node(api)["discarded"].get("finding", 0) > 0, bool, 30), _node(api)
     filler.unlink()
     arrivals = Arrivals(api)
     act = demo_acts.acts(small.listen_port, small.out_port)[3]
