@@ -26,6 +26,20 @@ class Task(msgspec.Struct, frozen=True):
     cgroup: int
     comm: str
     network_namespace: int = 0
+    # What follows is told with Exec and Syscall only. Effective ids -1: as the real ones. Groups and sessions are process
+    # ids as the host sees them, ``virtual_…`` as the task's own pid namespace does.
+    thread: int = 0
+    effective_uid: int = -1
+    effective_gid: int = -1
+    cap_effective: int = 0
+    cap_permitted: int = 0
+    cap_inheritable: int = 0
+    virtual_pid: int = 0
+    virtual_thread: int = 0
+    group: int = 0
+    virtual_group: int = 0
+    session: int = 0
+    virtual_session: int = 0
 
 
 class Event(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
@@ -45,6 +59,13 @@ class Exec(Event, frozen=True, tag="exec", kw_only=True):
     upper_layer: bool = False  # the executable lies in the container's own writable overlay layer
     memfd: bool = False
     ancestors: tuple[tuple[int, int, str], ...] = ()  # (pid, start, comm), nearest first
+    name: str = "execve"  # or execveat
+    environment: tuple[str, ...] = ()  # the first 4096 bytes of it
+    tty_number: int = 0  # of the controlling terminal, as stat(2) tells devices; 0: none
+    writable: bool = False  # the user may write to the executable
+    lower_layer: bool = False  # the executable lies in an overlay's lower layer
+    changed_at: int = 0  # of the executable's inode (ctime), nanoseconds since 1970
+    modified_at: int = 0  # of the executable (mtime)
 
 
 class Fork(Event, frozen=True, tag="fork", kw_only=True):
@@ -122,6 +143,47 @@ class Capability(Event, frozen=True, tag="capability", kw_only=True):
     inode: int = 0
 
 
+class Descriptor(msgspec.Struct, frozen=True):
+    """What a file descriptor stood for when the call returned, as the kernel knew it.
+
+    ``kind``: Falco's fd.type: file, directory, ipv4, ipv6, unix, netlink, pipe, event, eventpoll, inotify, signalfd, timerfd,
+    bpf, userfaultfd, io_uring, memfd, pidfd, packet, other. ``path``: of files resolved by the kernel, of unix
+    sockets what they are bound or connected to. Addresses are "" where there are none.
+    """
+
+    number: int
+    kind: str
+    path: str = ""
+    inode: int = 0
+    device: int = 0
+    protocol: str = ""  # tcp, udp, icmp, raw; "" for what is no internet socket
+    local_address: str = ""
+    local_port: int = 0
+    remote_address: str = ""
+    remote_port: int = 0
+    connected: bool = False
+    server: bool = False  # the local end is the server's: it was accepted, or it listens
+    upper_layer: bool = False
+    lower_layer: bool = False
+
+
+class Syscall(Event, frozen=True, tag="syscall", kw_only=True):
+    """A system call that returned. Told only for those that rules ask for.
+
+    ``result``: as returned, so a negative errno for failure. ``arguments``: by the names in
+    ``rules.sources.parameters``, numbers as the kernel takes them (raw flags), text from user memory. ``resolved``: of the
+    arguments that are paths, the absolute path as the process sees it: a directory the kernel resolved, and the caller's text.
+    ``descriptor``: the file the call is about (opened, sent to, duplicated, …). ``buffer``: the first bytes sent or received.
+    """
+
+    name: str
+    result: int
+    arguments: dict[str, int | str] = {}
+    resolved: dict[str, str] = {}
+    descriptor: Descriptor | None = None
+    buffer: bytes = b""
+
+
 class CgroupBirth(Event, frozen=True, tag="cgroup_birth", kw_only=True):
     """``path`` is relative to the hierarchy's root."""
 
@@ -141,6 +203,8 @@ class Running(Event, frozen=True, tag="running", kw_only=True):
     arguments: tuple[str, ...] = ()
     working_directory: str = ""
     tty: str = ""
+    tty_number: int = 0
+    environment: tuple[str, ...] = ()
 
 
 class ContainerNamed(Event, frozen=True, tag="container_named", kw_only=True):
@@ -153,5 +217,5 @@ class ContainerNamed(Event, frozen=True, tag="container_named", kw_only=True):
 
 AnyEvent = (
     Exec | Fork | Exit | Open | Unlink | Rename | Chmod | Listen | Bind | Connect
-    | Capability | CgroupBirth | CgroupDeath | Running | ContainerNamed
+    | Capability | Syscall | CgroupBirth | CgroupDeath | Running | ContainerNamed
 )  # fmt: skip

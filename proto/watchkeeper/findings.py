@@ -66,8 +66,20 @@ class ProfileEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Mount:
+    """What is mounted into a container, and where; ``writable`` and ``propagation`` as the runtime tells."""
+
+    source: str
+    destination: str
+    mode: str = ""
+    writable: bool = False
+    propagation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Container:
-    """A container as its runtime describes it. ``kind``: container, init, ephemeral, sandbox."""
+    """A container as its runtime describes it. ``kind``: container, init, ephemeral, sandbox. ``privileged`` None: nobody
+    told. ``mounts`` and ``privileged`` do not go over the wire."""
 
     id: str
     name: str = ""
@@ -81,6 +93,8 @@ class Container:
     started_at: float = 0.0
     kind: str = "container"
     workload: str = ""
+    privileged: bool | None = None
+    mounts: tuple[Mount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Where events come from, and the fields each source has."""
