@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ import grpc.aio
 import msgspec
 from google.protobuf.message import Message
 
+from agent.container_spec import UNTOLD, Facts, from_info
 from watchkeeper.findings import Container
 from watchkeeper.v1 import cri_pb2 as cri
 
@@ -49,8 +51,13 @@ class _Applied(msgspec.Struct):
     spec: _PodSpec = msgspec.field(default_factory=_PodSpec)
 
 
-class _Info(msgspec.Struct):
-    sandboxID: str = ""  # noqa: N815, RUF100 - the runtimes' spelling
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A runtime's answer about a container. ``sandbox``: id of its pod's sandbox, "" where it was not told."""
+
+    status: cri.ContainerStatus
+    sandbox: str
+    facts: Facts
 
 
 class Runtime:
@@ -69,17 +76,14 @@ class Runtime:
             self._name = str(answer.runtime_name) if answer else ""
         return self._name
 
-    async def container(self, container: str) -> tuple[cri.ContainerStatus, str] | None:
-        """The container's status and its pod's sandbox id ("" where the runtime does not tell); None: unknown to it."""
+    async def container(self, container: str) -> Told | None:
+        """What the runtime tells of the container; None: it is unknown to it."""
         request = cri.ContainerStatusRequest(container_id=container, verbose=True)
         answer = await self._call("Runtime", "ContainerStatus", request, cri.ContainerStatusResponse)
         if answer is None:
             return None
-        try:
-            sandbox = msgspec.json.decode(answer.info.get("info", "{}"), type=_Info).sandboxID
-        except msgspec.MsgspecError:
-            sandbox = ""
-        return answer.status, sandbox
+        sandbox, facts = from_info(answer.info.get("info", "{}"))
+        return Told(answer.status, sandbox, facts)
 
     async def pod(self, sandbox: str) -> cri.PodSandboxStatus | None:
         request = cri.PodSandboxStatusRequest(pod_sandbox_id=sandbox)
@@ -127,7 +131,11 @@ def present(sockets: Sequence[Path]) -> list[Path]:
 
 
 def describe(
-    runtime: str, status: cri.ContainerStatus, pod: cri.PodSandboxStatus | None, image: cri.Image | None
+    runtime: str,
+    status: cri.ContainerStatus,
+    pod: cri.PodSandboxStatus | None,
+    image: cri.Image | None,
+    facts: Facts = UNTOLD,
 ) -> Container:
     """The container as the runtime tells it."""
     labels = status.labels
@@ -146,6 +154,8 @@ def describe(
         started_at=(status.started_at or status.created_at) / 1e9,
         kind=_kind(container, dict(pod.annotations) if pod else {}),
         workload=workload(container, name, pod_labels),
+        privileged=facts.privileged,
+        mounts=facts.mounts,
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent import drift
+from agent import drift, rule_finding
 from agent.behaviours import Sensitive, behaviours_of, executed, program
 from agent.config import Settings
 from agent.findings import Findings
@@ -19,8 +19,11 @@ from agent.paths import printable
 from agent.processes import RUNC_INIT, Known, Processes
 from agent.profile import Profile
 from agent.profiles import Profiles
-from watchkeeper.events import AnyEvent, Exec, Exit, Fork, Open, Rename, Running, Task
-from watchkeeper.findings import Behaviour, Container, ProfileKey, ProfileState
+from agent.rulebook import Hit
+from agent.rulings import Rulings
+from agent.surroundings import Surroundings
+from watchkeeper.events import AnyEvent, Exec, Exit, Fork, Open, Rename, Running, Syscall, Task
+from watchkeeper.findings import Behaviour, Container, Finding, ProfileKey, ProfileState
 
 WAIT_SECONDS = 3.0  # for a container's name
 WAITING = 4_096  # different acts that wait, of all containers together
@@ -67,10 +70,12 @@ class Detection:
         containers: Containers,
         profiles: Profiles,
         findings: Findings,
+        surroundings: Surroundings,
         ignore: Callable[[int], None],
         clock: Callable[[], float],
     ) -> None:
         self.processes = Processes()
+        self.rulings = Rulings(containers, self.processes, surroundings, self._hit)
         self.judged = 0
         self._settings = settings
         self._containers = containers
@@ -89,6 +94,8 @@ class Detection:
         cgroup = event.task.cgroup
         contained = self._contained(cgroup)
         act = self._act(event, contained)
+        if isinstance(event, Exec | Syscall) and self.rulings.take(event):
+            self._since.setdefault(cgroup, event.at)
         if act is None or not act.behaviours or not contained:
             return
         if self._containers.is_pending(cgroup):
@@ -102,6 +109,7 @@ class Detection:
         self._host.discard(cgroup)
         for act in self._waiting.pop(cgroup, {}).values():
             self._judge(cgroup, act)
+        self.rulings.named(cgroup)
 
     def died(self, cgroup: int) -> None:
         """The cgroup is gone; what waits for its name still does."""
@@ -176,6 +184,8 @@ class Detection:
                 return _Act(event.at, task, done.after, behaviours, self._is_dropped(event))
             case Running():
                 return self._found(event, contained)
+            case Syscall():
+                return None  # rules look at it, profiles do not
         known = self.processes.actor(task) if contained else None
         if not contained or _is_runtime(known, task):
             return None
@@ -192,6 +202,19 @@ class Detection:
             return None  # forked, and executed nothing of its own
         found = Exec(at=event.at, task=event.task, executable=event.executable, arguments=event.arguments)
         return _Act(event.at, event.task, known, executed(found, known, parent), observed=True)
+
+    def _hit(self, hit: Hit) -> None:
+        """A rule in force matched: told as a finding of the container's profile, or of the host."""
+        settings, now, activity = self._settings, self._clock(), hit.activity
+        key = self.key_of(activity.container) if activity.container is not None else None
+        mark = rule_finding.mark(hit, key or ProfileKey(settings.cluster, "", settings.node, "", ""))
+
+        def make() -> Finding:
+            known = activity.process
+            process = self.processes.describe(known, activity.event.task) if isinstance(known, Known) else None
+            return rule_finding.finding(hit, settings.node, key, process, now, mark)
+
+        self._findings.rule(mark, key, activity.event.at, now, make)
 
     def _is_dropped(self, event: Exec) -> bool:
         written = self._written.get(event.task.cgroup, {})

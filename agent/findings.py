@@ -74,7 +74,19 @@ class Findings:
         )
         if fold not in self._folded and self._of_profile[key] >= SHARE:
             fold, finding = self._flood(finding, key)
-        self._occurred(fold, finding, occurred_at)
+        self._occurred(fold, occurred_at, now, lambda: finding)
+
+    def rule(
+        self, mark: str, key: ProfileKey | None, occurred_at: float, now: float, make: Callable[[], Finding]
+    ) -> None:
+        """A rule's hit. ``mark``: the fingerprint by which hits are folded; ``make`` is called for the first of them
+        only, as telling a hit in words costs more than finding it. ``key`` None: on the host itself."""
+        fold: _Fold = (key, mark, "")
+        if key is not None and fold not in self._folded and self._of_profile[key] >= SHARE:
+            fold, flood = self._flood(make(), key)
+            self._occurred(fold, occurred_at, now, lambda: flood)
+            return
+        self._occurred(fold, occurred_at, now, make)
 
     def health(self, subject: str, title: str, severity: Severity, fields: dict[str, str], now: float) -> None:
         """Something about the agent itself; ``subject`` tells kinds apart."""
@@ -90,7 +102,7 @@ class Findings:
             detected_at=now,
             fields=tuple(sorted(fields.items())),
         )
-        self._occurred((None, mark, subject), finding, now)
+        self._occurred((None, mark, subject), now, now, lambda: finding)
 
     def flush(self, now: float, force: bool = False) -> None:
         """Tell repeats that wait, every FLUSH_SECONDS, and forget what began long ago."""
@@ -116,9 +128,9 @@ class Findings:
     def __len__(self) -> int:
         return len(self._folded)
 
-    def _occurred(self, fold: _Fold, finding: Finding, at: float) -> None:
+    def _occurred(self, fold: _Fold, at: float, now: float, make: Callable[[], Finding]) -> None:
         folded = self._folded.get(fold)
-        if folded is not None and finding.detected_at - folded.first_at < FRESH_SECONDS:
+        if folded is not None and now - folded.first_at < FRESH_SECONDS:
             folded.count += 1
             folded.last_at = max(folded.last_at, at)
             self._waiting.add(fold)
@@ -127,11 +139,11 @@ class Findings:
             self._forget(fold)
         if len(self._folded) >= FOLDS:
             self._forget(next(iter(self._folded)))
-        new = _Folded(secrets.token_hex(16), finding.detected_at, at)
+        new = _Folded(secrets.token_hex(16), now, at)
         self._folded[fold] = new
         if fold[0] is not None:
             self._of_profile[fold[0]] += 1
-        self._emit(replace(finding, id=new.id))
+        self._emit(replace(make(), id=new.id, node=self.node))
 
     def _flood(self, finding: Finding, key: ProfileKey) -> tuple[_Fold, Finding]:
         mark = fingerprint(key, "flood")

@@ -33,6 +33,18 @@ class SpoolFigures(Protocol):
     def discarded(self) -> dict[str, int]: ...
 
 
+class RuleFigures(Protocol):
+    """What health reads of agent.enforcement.Enforcement."""
+
+    problems: tuple[str, ...]
+
+    @property
+    def hash(self) -> str: ...
+
+    @property
+    def rules(self) -> int: ...
+
+
 @dataclass(slots=True)
 class _Told:
     """The figures that findings already spoke of."""
@@ -42,18 +54,26 @@ class _Told:
     unsaved: int = 0
     forgotten: int = 0
     missing_hooks: tuple[str, ...] = ()
+    rule_problems: tuple[str, ...] = ()
 
 
 class Health:
     """``started_at``: unix seconds."""
 
     def __init__(
-        self, settings: Settings, source: Source, spool: SpoolFigures, profiles: Profiles, started_at: float
+        self,
+        settings: Settings,
+        source: Source,
+        spool: SpoolFigures,
+        profiles: Profiles,
+        rules: RuleFigures,
+        started_at: float,
     ) -> None:
         self._settings = settings
         self._source = source
         self._spool = spool
         self._profiles = profiles
+        self._rules = rules
         self._started_at = started_at
         self._process = psutil.Process()
         self._rule_set_hash = rule_set_hash(settings)
@@ -71,6 +91,9 @@ class Health:
             missing_hooks=self._source.missing_hooks,
             counters=[_counters(each) for each in self._source.counters()],
             rule_set_hash=self._rule_set_hash,
+            detection_hash=self._rules.hash,
+            detection_problems=self._rules.problems,
+            rules_in_force=self._rules.rules,
             resident_bytes=resident,
             cpu_seconds=cpu.user + cpu.system,
             spool_records=self._spool.records,
@@ -104,6 +127,12 @@ class Health:
             hooks = ", ".join(told.missing_hooks) or "none"
             title = f"The kernel does not offer every hook; missing: {hooks}"
             findings.health("missing_hooks", title, Severity.MEDIUM, {"missing_hooks": hooks}, now)
+
+        if self._rules.problems != told.rule_problems:
+            told.rule_problems = self._rules.problems
+            if told.rule_problems:
+                title = f"Not every rule asked for is in force: {told.rule_problems[0]}"
+                findings.health("rules", title, Severity.MEDIUM, {"problems": "\n".join(told.rule_problems)}, now)
 
     def _lost_events(self, findings: Findings, now: float) -> None:
         lost = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent import cri
+from agent.container_spec import Facts
 from agent.cri import CriError, Runtime
 from agent.oci import Description
 from watchkeeper.findings import Container
@@ -64,15 +65,23 @@ class Naming:
 async def _from(runtime: Runtime, known: Description) -> Container | None:
     """The container as the runtime knows it; None: it does not."""
     identifier = known.container.id
-    answer = None if known.container.kind == "sandbox" else await runtime.container(identifier)
-    if answer is None:
+    told = None if known.container.kind == "sandbox" else await runtime.container(identifier)
+    if told is None:
         pod = await runtime.pod(identifier)
-        return cri.describe_sandbox(await runtime.name(), pod) if pod else None
-    status, sandbox = answer
-    sandbox = sandbox or known.sandbox
+        if pod is None:
+            return None
+        found = cri.describe_sandbox(await runtime.name(), pod)
+        return replace(found, privileged=known.container.privileged, mounts=known.container.mounts)
+    status = told.status
+    sandbox = told.sandbox or known.sandbox
     pod = await runtime.pod(sandbox) if sandbox else None
     image = None if "@" in status.image_ref else await runtime.image(status.image_ref or status.image.image)
-    return cri.describe(await runtime.name(), status, pod, image)
+    return cri.describe(await runtime.name(), status, pod, image, _facts(told.facts, known.container))
+
+
+def _facts(told: Facts, known: Container) -> Facts:
+    """A runtime that tells nothing of it leaves what the files told."""
+    return told if told.privileged is not None else Facts(known.privileged, known.mounts)
 
 
 async def _after_removal(runtime: Runtime, known: Description) -> Container | None:

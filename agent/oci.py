@@ -13,8 +13,9 @@ from typing import TypeVar
 import msgspec
 
 from agent.cgroups import Hierarchy
+from agent.container_spec import Spec, bounded, from_spec
 from agent.cri import digest, own_labels, workload
-from watchkeeper.findings import Container
+from watchkeeper.findings import Container, Mount
 
 RUNC_ROOTS = (Path("/run/runc"),)
 CONTAINERD = Path("/run/containerd")
@@ -41,6 +42,18 @@ class _Bundle(msgspec.Struct):
     linux: _Linux = msgspec.field(default_factory=_Linux)
 
 
+class _DockerMount(msgspec.Struct):
+    Source: str = ""
+    Destination: str = ""
+    RW: bool = False
+    Mode: str = ""
+    Propagation: str = ""
+
+
+class _DockerHost(msgspec.Struct):
+    Privileged: bool | None = None
+
+
 class _State(msgspec.Struct):
     id: str = ""
     cgroup_paths: dict[str, str] = {}
@@ -55,6 +68,7 @@ class _Docker(msgspec.Struct):
     Name: str = ""
     Image: str = ""
     Config: _DockerConfig = msgspec.field(default_factory=_DockerConfig)
+    MountPoints: dict[str, _DockerMount] | None = None
 
 
 class _Podman(msgspec.Struct):
@@ -92,7 +106,7 @@ class Files:
         if runtime == "docker":
             return self._docker(container) or found
         if runtime == "podman":
-            return self._podman(container) or found
+            return self._podman(container, found.container if found else None) or found
         return found
 
     def unshaped(self, hierarchy: Hierarchy, path: str) -> tuple[str, str, str] | None:
@@ -134,9 +148,17 @@ class Files:
             return None
         for directory in (*self._tasks(container), self.storage / container / "userdata"):
             file = directory / "config.json"
-            bundle = _read(file, _Bundle, None)
+            content = _content(file)
+            bundle = _decode(content, _Bundle, None)
             if bundle is not None:
-                known = Container(id=container, runtime=runtime, started_at=_born(file))
+                facts = from_spec(_decode(content, Spec, Spec()))
+                known = Container(
+                    id=container,
+                    runtime=runtime,
+                    started_at=_born(file),
+                    privileged=facts.privileged,
+                    mounts=facts.mounts,
+                )
                 return _from_annotations(known, bundle.annotations or {})
         if runtime == "runc":
             name = Container(id=container, name=container, runtime=runtime, workload=f"Container/{container}")
@@ -163,14 +185,19 @@ class Files:
                 labels=own_labels(labels),
                 kind="sandbox" if labels.get("io.kubernetes.docker.type") == "podsandbox" else "container",
                 workload=workload(name, pod, labels),
+                privileged=_read(self.docker / container / "hostconfig.json", _DockerHost, _DockerHost()).Privileged,
+                mounts=bounded(_docker_mount(mount) for mount in (found.MountPoints or {}).values()),
             )
         )
 
-    def _podman(self, container: str) -> Description | None:
+    def _podman(self, container: str, bundled: Container | None) -> Description | None:
+        """``bundled``: what the bundle tells."""
         for found in _read(self.podman_list, list[_Podman], []):
             if found.id == container:
                 name = found.names[0] if found.names else container[:12]
                 known = Container(id=container, name=name, runtime="podman", workload=f"Container/{name}")
+                if bundled is not None:
+                    known = replace(known, privileged=bundled.privileged, mounts=bundled.mounts)
                 image = _decode(found.metadata.encode(), _PodmanMetadata, _PodmanMetadata()).image_name
                 return Description(replace(known, image=image, image_digest=digest(found.image)))
         return None
@@ -205,6 +232,10 @@ def _from_annotations(known: Container, annotations: dict[str, str]) -> Descript
     return Description(container, first(_CONTAINERD_CRI + "sandbox-id", _CRIO + "SandboxID"))
 
 
+def _docker_mount(mount: _DockerMount) -> Mount:
+    return Mount(mount.Source, mount.Destination, mount.Mode, mount.RW, mount.Propagation)
+
+
 def _is_below(path: str, top: str) -> bool:
     return bool(top.strip("/")) and (path == top or path.startswith(top.rstrip("/") + "/"))
 
@@ -223,12 +254,16 @@ def _born(path: Path) -> float:
 
 def _read(path: Path, shape: type[Shape], default: Default) -> Shape | Default:
     """The file's JSON; the default if it is gone, or not what it should be: others write these files."""
+    return _decode(_content(path), shape, default)
+
+
+def _content(path: Path) -> bytes:
+    """Empty for a file that can not be read."""
     try:
         with path.open("rb") as file:
-            content = file.read(LARGEST)
+            return file.read(LARGEST)
     except (OSError, ValueError):
-        return default
-    return _decode(content, shape, default)
+        return b""
 
 
 def _decode(content: bytes, shape: type[Shape], default: Default) -> Shape | Default:

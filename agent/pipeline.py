@@ -10,22 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from agent.config import Settings
 from agent.detection import Containers, Detection
+from agent.enforcement import Enforcement
 from agent.findings import Findings
 from agent.health import Health, SpoolFigures
 from agent.probe.source import Source
 from agent.profile import Profile
 from agent.profiles import Profiles
 from agent.recorded_containers import RecordedContainers
+from agent.surroundings import Surroundings
 from watchkeeper import wire
 from watchkeeper.events import AnyEvent, CgroupBirth, CgroupDeath, ContainerNamed, Task
 from watchkeeper.findings import Finding, FindingRepeat, Inventory, ProfileState, Severity
+from watchkeeper.policies import DetectionSet
 from watchkeeper.v1 import uplink_pb2 as pb
 
 BATCH = 1024  # events between two writes
@@ -78,6 +81,7 @@ class Agent:
         source: Source,
         containers: Containers,
         spool: Spool,
+        surroundings: Surroundings,
         uplink: Uplink | None = None,
         *,
         recorder: Recorder | None = None,
@@ -86,8 +90,11 @@ class Agent:
         self.uplink = uplink
         self.profiles = Profiles(Path(settings.state_directory))
         self.findings = Findings(settings.node, self._emit)
-        self.detection = Detection(settings, containers, self.profiles, self.findings, source.ignore_cgroup, clock)
-        self._health = Health(settings, source, spool, self.profiles, clock())
+        self.detection = Detection(
+            settings, containers, self.profiles, self.findings, surroundings, source.ignore_cgroup, clock
+        )
+        self.enforcement = Enforcement(Path(settings.state_directory), source, self.detection.rulings)
+        self._health = Health(settings, source, spool, self.profiles, self.enforcement, clock())
         self._source = source
         self._containers = containers
         self._spool = spool
@@ -99,13 +106,14 @@ class Agent:
         self._event_time = 0.0
         self._delta_at = self._save_at = self._inventory_at = 0.0
         self._inventory_due = 0.0
+        self._pushed: asyncio.Queue[DetectionSet] = asyncio.Queue()
         self._readable = asyncio.Event()
         self._stopping = asyncio.Event()
         containers.on_named = self._named
 
     async def run(self) -> None:
         """Watch until ``stop``; then write down everything and close source, profiles and spool."""
-        tasks = [asyncio.create_task(work) for work in (self._read(), self._tick(), self._containers.run())]
+        tasks = [asyncio.create_task(work) for work in self._works()]
         if self.uplink is not None:
             tasks.append(asyncio.create_task(self.uplink.run()))
         stop = asyncio.create_task(self._stopping.wait())
@@ -119,6 +127,9 @@ class Agent:
                 task.cancel()
             await asyncio.gather(stop, *tasks, return_exceptions=True)
             self._close()
+
+    def _works(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        return self._read(), self._tick(), self._containers.run(), self._enforce()
 
     def stop(self) -> None:
         """End ``run`` gracefully."""
@@ -143,18 +154,26 @@ class Agent:
         return heartbeat
 
     def configure(self, configuration: pb.Configuration) -> None:
-        """Take in the profiles that the aggregator pushes. One that can not be understood is told of, and the others
-        still count."""
+        """Take in the profiles and rules that the aggregator pushes. What can not be understood is told of, and the
+        rest still counts."""
         for message in configuration.profiles:
             try:
                 pushed = wire.profile(message)
             except wire.WireError as error:
-                title = "A profile pushed by the aggregator could not be understood"
-                self.findings.health("configuration", title, Severity.MEDIUM, {"reason": str(error)}, self._clock())
+                self._not_understood("A profile", error)
                 continue
             if self.profiles.merge(pushed):
                 self.findings.forget(pushed.key)
+        if configuration.HasField("detection"):
+            try:
+                self._pushed.put_nowait(wire.detection_set(configuration.detection))
+            except wire.WireError as error:
+                self._not_understood("A rule set", error)
         self._write()
+
+    def _not_understood(self, what: str, error: wire.WireError) -> None:
+        title = f"{what} pushed by the aggregator could not be understood"
+        self.findings.health("configuration", title, Severity.MEDIUM, {"reason": str(error)}, self._clock())
 
     async def _read(self) -> None:
         loop = asyncio.get_running_loop()
@@ -168,6 +187,11 @@ class Agent:
         finally:
             loop.remove_reader(self._source.fileno())
         await asyncio.Event().wait()
+
+    async def _enforce(self) -> None:
+        """Put what is pushed into force, one after the other."""
+        while True:
+            await self.enforcement.put(await self._pushed.get())
 
     async def _tick(self) -> None:
         before = time.monotonic()

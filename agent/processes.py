@@ -9,9 +9,12 @@ init): ``inside`` is False, and what it does is not the workload's behaviour.
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TypedDict
 
 from watchkeeper.events import Exec, Exit, Fork, Running, Task
 from watchkeeper.findings import Process
@@ -28,7 +31,11 @@ RUNTIMES = frozenset({"runc", "crun", "youki", "runsc", "kata-runtime", "exe"})
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A process between two execs. ``inside``: it runs a program of its container. ``exact``: start is the kernel's."""
+    """A process between two execs. ``inside``: it runs a program of its container. ``exact``: start is the kernel's.
+
+    Further fields are those of ``rules.sources.activity.Process``: what the last exec, of it or of the process it
+    was forked from, made it; ids and times that are 0 are unknown.
+    """
 
     pid: int
     start: int
@@ -44,6 +51,22 @@ class Known:
     origin: str = "host"
     inside: bool = False
     exact: bool = True
+    name: str = ""
+    started_at: int = 0
+    environment: tuple[str, ...] = ()
+    tty_number: int = 0
+    session: int = 0
+    group: int = 0
+    virtual_pid: int = 0
+    virtual_group: int = 0
+    virtual_session: int = 0
+    inode: int = 0
+    changed_at: int = 0
+    modified_at: int = 0
+    upper_layer: bool = False
+    lower_layer: bool = False
+    writable: bool = False
+    memfd: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +84,7 @@ class Processes:
         self._live: OrderedDict[int, Known] = OrderedDict()
         self._gone: OrderedDict[tuple[int, int], Known] = OrderedDict()
         self._entered: set[int] = set()
+        self._booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
         self.forgotten = 0
 
     def find(self, pid: int, start: int) -> Known | None:
@@ -75,7 +99,23 @@ class Processes:
         return self._gone.get((pid, start))
 
     def actor(self, task: Task) -> Known | None:
-        return self.find(task.pid, task.start)
+        """The process of the task, with the name, group and session that the task tells if they changed since."""
+        known = self.find(task.pid, task.start)
+        if known is None or _is_current(known, task):
+            return known
+        current = replace(known, name=task.comm, **_ids(task))
+        if self._live.get(known.pid) is known:
+            self._live[known.pid] = current
+        return current
+
+    def ancestor(self, known: Known, number: int) -> Known | None:
+        """1 is the parent; None beyond what is known."""
+        return next(islice(self._ancestors(known), number - 1, None), None) if number > 0 else None
+
+    def leader(self, known: Known) -> Known | None:
+        """The leader of its session, if it still runs and is known."""
+        found = self._live.get(known.session)
+        return found if found is not None and found.session == known.session else None
 
     def running(self, event: Running, in_container: bool) -> Known:
         """A process that was there before the agent."""
@@ -99,6 +139,11 @@ class Processes:
             origin=self._origin(task, inside),
             inside=inside,
             exact=False,
+            name=task.comm,
+            started_at=self._wall(task.start),
+            environment=self._shared(event.environment, task),
+            tty_number=event.tty_number,
+            **_ids(task),
         )
         self._keep(known)
         return known
@@ -106,7 +151,7 @@ class Processes:
     def exec(self, event: Exec, in_container: bool) -> Executed:
         """The process runs another program from now on."""
         task = event.task
-        before = self.actor(task) or self._like_its_parent(task)
+        before = self.find(task.pid, task.start) or self._like_its_parent(task)
         entering = in_container and not (before is not None and before.inside)
         runtime = entering and _is_runtime(task.comm, event.executable, event.arguments, event.memfd)
         inside = in_container and not runtime
@@ -124,6 +169,18 @@ class Processes:
             cgroup=task.cgroup,
             origin=self._origin(task, inside, before),
             inside=inside,
+            name=task.comm,
+            started_at=before.started_at if before is not None else self._wall(task.start),
+            environment=self._shared(event.environment, task, before),
+            tty_number=event.tty_number,
+            inode=event.inode,
+            changed_at=event.changed_at,
+            modified_at=event.modified_at,
+            upper_layer=event.upper_layer,
+            lower_layer=event.lower_layer,
+            writable=event.writable,
+            memfd=event.memfd,
+            **_ids(task),
         )
         self._keep(after)
         return Executed(after, before)
@@ -133,20 +190,22 @@ class Processes:
         parent = self.actor(event.task)
         task = event.task
         inside = parent.inside if parent else in_container and not task.comm.startswith(RUNC_INIT)
-        child = Known(
+        self._booted = event.at - event.child_start / 1e9
+        child = replace(
+            parent or Known(task.pid, task.start, task.parent_pid, task.parent_start, ""),
             pid=event.child_pid,
             start=event.child_start,
             parent_pid=task.pid,
             parent_start=task.start,
-            executable=parent.executable if parent else "",
-            arguments=parent.arguments if parent else (),
-            working_directory=parent.working_directory if parent else "",
             uid=task.uid,
             login_uid=task.login_uid,
-            tty=parent.tty if parent else "",
             cgroup=task.cgroup,
             origin="child" if inside else "host",
             inside=inside,
+            exact=True,
+            name=task.comm,
+            started_at=self._wall(event.child_start),
+            **_child_ids(event),
         )
         self._keep(child)
 
@@ -183,6 +242,19 @@ class Processes:
             yield parent
             known = parent
 
+    def _wall(self, start: int) -> int:
+        return int(self._booted * 1e9) + start
+
+    def _shared(self, environment: tuple[str, ...], task: Task, before: Known | None = None) -> tuple[str, ...]:
+        """Equal to ``environment``, made of the strings its parent's has: most are the same, and there are many."""
+        other = before or self.find(task.parent_pid, task.parent_start)
+        if other is None or not environment or not other.environment:
+            return environment
+        if environment == other.environment:
+            return other.environment
+        known = {each: each for each in other.environment}
+        return tuple(known.get(each, each) for each in environment)
+
     def _origin(self, task: Task, inside: bool, before: Known | None = None) -> str:
         if not inside:
             return "host"
@@ -197,7 +269,9 @@ class Processes:
     def _like_its_parent(self, task: Task) -> Known | None:
         """What a process whose fork was not seen was before its exec."""
         parent = self.find(task.parent_pid, task.parent_start)
-        return replace(parent, pid=task.pid, start=task.start) if parent is not None and parent.inside else None
+        if parent is None or not parent.inside:
+            return None
+        return replace(parent, pid=task.pid, start=task.start, started_at=self._wall(task.start))
 
     def _keep(self, known: Known) -> None:
         other = self._live.get(known.pid)
@@ -214,6 +288,46 @@ class Processes:
         self._gone[known.pid, known.start] = known
         if len(self._gone) > GONE:
             self._gone.popitem(last=False)
+
+
+class _Ids(TypedDict, total=False):
+    session: int
+    group: int
+    virtual_pid: int
+    virtual_group: int
+    virtual_session: int
+
+
+def _is_current(known: Known, task: Task) -> bool:
+    if known.name != task.comm:
+        return False
+    return not task.group or (known.group, known.session) == (task.group, task.session)
+
+
+def _ids(task: Task) -> _Ids:
+    """Empty when the task does not tell them."""
+    if not task.virtual_pid:
+        return {}
+    return {
+        "session": task.session,
+        "group": task.group,
+        "virtual_pid": task.virtual_pid,
+        "virtual_group": task.virtual_group,
+        "virtual_session": task.virtual_session,
+    }
+
+
+def _child_ids(event: Fork) -> _Ids:
+    """Group and session of the parent when the event does not tell them, as in older recordings."""
+    if not event.child_virtual_pid:
+        return {"virtual_pid": 0}
+    return {
+        "session": event.session,
+        "group": event.group,
+        "virtual_pid": event.child_virtual_pid,
+        "virtual_group": event.virtual_group,
+        "virtual_session": event.virtual_session,
+    }
 
 
 def _is_runtime(comm: str, executable: str, arguments: tuple[str, ...], memfd: bool) -> bool:

@@ -27,6 +27,7 @@ ANY_PORT = "0000"
 NO_LOGIN = 0xFFFFFFFF
 KERNEL_THREAD = 0x00200000  # PF_KTHREAD
 MOST_ARGUMENTS = 64
+ENVIRONMENT = 4096  # bytes
 TABLES = ("tcp", "tcp6", "udp", "udp6")
 
 
@@ -43,15 +44,17 @@ class _Socket:
     inode: int
 
 
-def processes(hierarchy: Hierarchy) -> Iterator[Running | Listen | Bind]:
+def processes(hierarchy: Hierarchy, environment: bool = True) -> Iterator[Running | Listen | Bind]:
     """Every process, and after it what it listens on (TCP) or has bound without a peer (UDP).
+
+    ``environment``: tell the first 4096 bytes of each process's, as it was at its exec.
 
     A socket that several processes share belongs to the one that started first, its server's master. Kernel threads
     are left out; what ends meanwhile is passed over.
     """
     tables: dict[int, dict[int, _Socket]] = {}
     taken: set[tuple[int, int]] = set()
-    running = (found for pid in psutil.pids() if (found := _running(pid, hierarchy)) is not None)
+    running = (found for pid in psutil.pids() if (found := _running(pid, hierarchy, environment)) is not None)
     for event in sorted(running, key=lambda event: (event.task.start, event.task.pid)):
         yield event
         namespace = event.task.network_namespace
@@ -68,27 +71,14 @@ def processes(hierarchy: Hierarchy) -> Iterator[Running | Listen | Bind]:
                 yield kind(at=event.at, task=event.task, address=socket.address, port=socket.port)
 
 
-def _running(pid: int, hierarchy: Hierarchy) -> Running | None:
+def _running(pid: int, hierarchy: Hierarchy, environment: bool) -> Running | None:
     """The process, None if it is gone, a zombie or a kernel thread."""
     directory = Path("/proc", str(pid))
     try:
         stat = _stat(directory)
         if stat.flags & KERNEL_THREAD or stat.state in "ZX":
             return None
-        status = _status(directory)
-        path = hierarchy.parse((directory / "cgroup").read_text(encoding="utf-8", errors="replace"))
-        task = Task(
-            pid=pid,
-            start=stat.start,
-            parent_pid=stat.parent,
-            parent_start=_start(stat.parent),
-            uid=int(status["Uid"].split()[1]),
-            gid=int(status["Gid"].split()[1]),
-            login_uid=_login_uid(directory),
-            cgroup=hierarchy.id_of(path),
-            comm=stat.comm,
-            network_namespace=_namespace(pid),
-        )
+        task = _task(pid, directory, stat, hierarchy)
         arguments = (directory / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
         executable = str((directory / "exe").readlink()).removesuffix(" (deleted)")
         working_directory = str((directory / "cwd").readlink())
@@ -103,6 +93,39 @@ def _running(pid: int, hierarchy: Hierarchy) -> Running | None:
         arguments=tuple(arguments[:MOST_ARGUMENTS]),
         working_directory=working_directory,
         tty=_tty_name(stat.tty),
+        tty_number=stat.tty,
+        environment=_environment(directory) if environment else (),
+    )
+
+
+def _task(pid: int, directory: Path, stat: _Stat, hierarchy: Hierarchy) -> Task:
+    status = _status(directory)
+    path = hierarchy.parse((directory / "cgroup").read_text(encoding="utf-8", errors="replace"))
+    uid, effective_uid, *_ = map(int, status["Uid"].split())
+    gid, effective_gid, *_ = map(int, status["Gid"].split())
+    return Task(
+        pid=pid,
+        start=stat.start,
+        parent_pid=stat.parent,
+        parent_start=_start(stat.parent),
+        uid=uid,
+        gid=gid,
+        login_uid=_login_uid(directory),
+        cgroup=hierarchy.id_of(path),
+        comm=stat.comm,
+        network_namespace=_namespace(pid),
+        thread=pid,
+        effective_uid=effective_uid,
+        effective_gid=effective_gid,
+        cap_effective=int(status["CapEff"], 16),
+        cap_permitted=int(status["CapPrm"], 16),
+        cap_inheritable=int(status["CapInh"], 16),
+        virtual_pid=_innermost(status["NSpid"]),
+        virtual_thread=_innermost(status["NSpid"]),
+        group=stat.group,
+        virtual_group=_innermost(status["NSpgid"]),
+        session=stat.session,
+        virtual_session=_innermost(status["NSsid"]),
     )
 
 
@@ -111,6 +134,8 @@ class _Stat:
     comm: str
     state: str
     parent: int
+    group: int
+    session: int
     tty: int
     flags: int
     start: int
@@ -122,7 +147,8 @@ def _stat(directory: Path) -> _Stat:
     before, _, after = text.rpartition(")")
     fields = after.split()
     comm = before.partition("(")[2]
-    return _Stat(comm, fields[0], int(fields[1]), int(fields[4]), int(fields[6]), int(fields[19]) * TICK)
+    parent, group, session, tty, _, flags = map(int, fields[1:7])
+    return _Stat(comm, fields[0], parent, group, session, tty, flags, int(fields[19]) * TICK)
 
 
 def _start(pid: int) -> int:
@@ -136,6 +162,22 @@ def _start(pid: int) -> int:
 def _status(directory: Path) -> dict[str, str]:
     text = (directory / "status").read_text(encoding="utf-8", errors="replace")
     return {key: value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
+
+
+def _innermost(numbers: str) -> int:
+    """The number in the process's own pid namespace; 0 when it is outside of that."""
+    return int(numbers.split()[-1])
+
+
+def _environment(directory: Path) -> tuple[str, ...]:
+    """Empty for a process that is gone."""
+    try:
+        with (directory / "environ").open("rb") as file:
+            raw = file.read(ENVIRONMENT)
+    except OSError:
+        return ()
+    text = raw.decode(errors="replace").removesuffix("\0")
+    return tuple(text.split("\0")) if text else ()
 
 
 def _login_uid(directory: Path) -> int:

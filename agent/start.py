@@ -12,15 +12,19 @@ import platform
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
 from agent.cgroups import CgroupError, detect
 from agent.config import Settings, checked, sensitive_names
+from agent.enforcement import stored
 from agent.pipeline import Agent
 from agent.probe.source import ProbeError
 from agent.recorded_containers import RecordedContainers
+from agent.rulebook import Rulebook
 from agent.spool import Spool, SpoolError
+from agent.surroundings import Surroundings, unknown
 from agent.uplink import Uplink
 from watchkeeper.events import Running
 from watchkeeper.settings import SettingsError
@@ -58,17 +62,23 @@ async def _run(settings: Settings, began: float) -> None:
 
 def _watching(settings: Settings, spool: Spool) -> tuple[Agent, str]:
     from agent import running
+    from agent.accounts import Accounts
     from agent.containers import Containers
+    from agent.domains import Domains
     from agent.probe import loader
     from agent.probe.hooks import HOOKS
     from agent.probe.recording import Recorder
 
     hierarchy = detect()
-    source = loader.start(settings.probe.ring_bytes, os.getpid(), hierarchy, sensitive_names(settings))
+    with ThreadPoolExecutor(1) as aside:  # rules are compiled here while a child compiles the hooks
+        rulebook = aside.submit(Rulebook, stored(Path(settings.state_directory)))
+        source = loader.start(settings.probe.ring_bytes, os.getpid(), hierarchy, sensitive_names(settings))
     try:
         containers = Containers(hierarchy, settings.containers.cri_sockets)
         recorder = Recorder(Path(settings.probe.record)) if settings.probe.record else None
-        agent = Agent(settings, source, containers, spool, recorder=recorder)
+        surroundings = Surroundings(settings.node, Accounts(), Domains())
+        agent = Agent(settings, source, containers, spool, surroundings, recorder=recorder)
+        agent.enforcement.swap(rulebook.result())
         containers.scan()
         # Parents before children: the origin of a process depends on its parent's.
         present = running.processes(hierarchy)
@@ -85,9 +95,8 @@ def _replaying(settings: Settings, spool: Spool) -> tuple[Agent, str]:
     from agent.probe.replay import ReplaySource
 
     source = ReplaySource(Path(settings.probe.replay))
-    return Agent(
-        settings, source, RecordedContainers(), spool
-    ), f"replaying {settings.probe.replay} after {{seconds:.1f}} s"
+    agent = Agent(settings, source, RecordedContainers(), spool, unknown(settings.node))
+    return agent, f"replaying {settings.probe.replay} after {{seconds:.1f}} s"
 
 
 def _hello(settings: Settings, spool: Spool) -> pb.Hello:

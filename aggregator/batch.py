@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from aggregator.controls.catalogue import rule_key
 from watchkeeper import wire
 from watchkeeper.findings import Finding, ProfileDelta
 from watchkeeper.seal import record_hash
 from watchkeeper.v1 import uplink_pb2 as pb
 
 CHECKS = {"drift": ("profiling_policy", "profiling_enabled"), "health": ("agent_installed",), "rule": ()}
+SYSCALL = "syscall"
 
 
 class ChainError(Exception):
@@ -39,6 +41,14 @@ class Batch:
     end: Link
     nouns: list[wire.Noun] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+
+
+def checks_of(finding: Finding) -> tuple[str, ...]:
+    """Keys of the checks that the finding belongs to: of a rule's finding, that of the rule."""
+    fields = dict(finding.fields)
+    if finding.source == "rule" and "rule" in fields:
+        return (rule_key(fields.get("rule_source", SYSCALL), fields["rule"]),)
+    return CHECKS[finding.source]
 
 
 def judge(records: Iterable[pb.Record], end: Link, node: str, cluster: str) -> Batch:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
+from rules.rule import Priority
 from watchkeeper import settings as configuration
 from watchkeeper.settings import SettingsError
 
@@ -49,6 +51,39 @@ class DeadlinesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     low_hours: float = 30 * 24.0
 
 
+class RulesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    # Rule files, or directories of them, loaded after the shipped ones, which they may change; followed while running.
+    files: tuple[Path, ...] = ()
+
+
+class PoliciesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    # Policy files, or directories of them; a policy replaces the shipped one of its name; followed while running.
+    files: tuple[Path, ...] = ()
+
+
+class AlertsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    # Tell each finding on standard output in Falco's JSON form, one a line.
+    stdout: bool = False
+    # Append each finding to this file in Falco's JSON form, one a line; opened anew when it is rotated; empty: none.
+    file: str = ""
+    # Post each finding in Falco's JSON form to this URL, such as that of Falcosidekick; empty: none.
+    http_url: str = ""
+    # File with headers for these requests, one "Name: value" a line, such as a token; read again when they are denied.
+    http_headers_file: str = ""
+    # PEM file with the authority that signed the receiver's certificate; empty: the system's authorities.
+    http_ca_file: str = ""
+    # Seconds in which the receiver must answer.
+    http_timeout_seconds: float = 10.0
+    # Requests under way at once.
+    http_concurrency: int = 4
+    # Lowest priority that is told: emergency, alert, critical, error, warning, notice, informational, debug.
+    minimum_priority: str = "debug"
+    # Alerts that wait for each of the outputs; what comes when there is no room is dropped and counted.
+    queue: int = 10_000
+    # Seconds after which an alert that can not be delivered is given up and counted.
+    give_up_seconds: float = 3600.0
+
+
 class EvaluationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # Seconds between two judgements of all checks; time alone makes observations stale.
     interval_seconds: float = 5.0
@@ -62,6 +97,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     population: PopulationSettings = PopulationSettings()
     deadlines: DeadlinesSettings = DeadlinesSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    alerts: AlertsSettings = AlertsSettings()
+    rules: RulesSettings = RulesSettings()
+    policies: PoliciesSettings = PoliciesSettings()
 
 
 def load_settings(path: Path | None, environment: Mapping[str, str]) -> Settings:
@@ -103,6 +141,34 @@ def _requirements(settings: Settings) -> Iterable[tuple[str, bool, str]]:
     for field in msgspec.structs.fields(DeadlinesSettings):
         yield f"deadlines.{field.name}", getattr(settings.deadlines, field.name) > 0, "must be greater than 0"
     yield "evaluation.interval_seconds", settings.evaluation.interval_seconds >= 0.1, "must be at least 0.1"
+    yield from _alerts_requirements(settings.alerts)
+
+
+def _alerts_requirements(alerts: AlertsSettings) -> Iterable[tuple[str, bool, str]]:
+    for key in ("file", "http_headers_file", "http_ca_file"):
+        path = getattr(alerts, key)
+        yield f"alerts.{key}", not path or Path(path).is_absolute(), f'"{path}" must be an absolute path or empty'
+    scheme, host = _scheme_and_host(alerts.http_url)
+    usable = not alerts.http_url or (scheme in ("http", "https") and bool(host))
+    yield "alerts.http_url", usable, "must be an http or https URL, or empty"
+    # What the headers hold would be read on the way.
+    safe = not alerts.http_headers_file or not alerts.http_url or scheme == "https" or is_loopback(host)
+    yield "alerts.http_headers_file", safe, "needs an https URL"
+    yield "alerts.http_timeout_seconds", 0 < alerts.http_timeout_seconds <= 300, "must be more than 0 and at most 300"
+    yield "alerts.http_concurrency", 1 <= alerts.http_concurrency <= 64, "must be from 1 to 64"
+    known = alerts.minimum_priority.upper() in Priority.__members__
+    yield "alerts.minimum_priority", known, f'"{alerts.minimum_priority}" is no priority'
+    yield "alerts.queue", 1 <= alerts.queue <= 1_000_000, "must be from 1 to 1000000"
+    yield "alerts.give_up_seconds", alerts.give_up_seconds > 0, "must be greater than 0"
+
+
+def _scheme_and_host(text: str) -> tuple[str, str]:
+    """Both empty for what is no URL."""
+    try:
+        url = urlsplit(text)
+        return (url.scheme, url.hostname or "") if text.isprintable() and url.port != 0 else ("", "")
+    except ValueError:
+        return "", ""
 
 
 def _is_address(listen: str) -> bool:

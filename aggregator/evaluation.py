@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from aggregator.checks.check import Check
+from aggregator.checks.check import Check, Explanation
 from aggregator.checks.facts import Facts, Thresholds
 from aggregator.checks.registry import CHECKS
 from aggregator.controls.catalogue import Catalogue, CheckEntry, ControlEntry
@@ -17,6 +17,7 @@ from aggregator.controls.status import (
     measure,
     passed,
 )
+from aggregator.detection import Detection
 from aggregator.profiles import profile_hash
 from aggregator.records import JudgedResource, MergedProfile, Observation, Outcome, Status
 from aggregator.store.protocol import Store
@@ -80,7 +81,8 @@ class EvidenceLink:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """``reason`` says why a check that is not assessed is not."""
+    """``reason`` says why a check that is not assessed is not. Of a rule's check: ``rule``, its ``source``, and the
+    ``policies`` that have it."""
 
     id: str
     title: str
@@ -94,6 +96,9 @@ class CheckReport:
     reason: str
     open_findings: int
     overdue_findings: int
+    rule: str = ""
+    source: str = ""
+    policies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,14 +138,15 @@ class _Verdict:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What the last run found: the population of each check type, and its newest observations."""
+    """What the last run found: the population of each check, and its newest observations, by key."""
 
     populations: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
     observations: Mapping[str, tuple[Observation, ...]] = field(default_factory=dict)
 
 
 class Evaluation:
-    """Used on the store's thread only. ``population_nodes`` empty: the nodes that ever enrolled are expected."""
+    """Used on the store's thread only. ``population_nodes`` empty: the nodes that ever enrolled are expected.
+    ``detection`` gives the rules and policies in force now."""
 
     def __init__(
         self,
@@ -149,12 +155,14 @@ class Evaluation:
         population_nodes: Sequence[str] = (),
         thresholds: Thresholds | None = None,
         checks: Mapping[str, Check] = CHECKS,
+        detection: Callable[[], Detection] = Detection,
     ) -> None:
         self._store = store
         self._catalogue = catalogue
         self._population_nodes = tuple(population_nodes)
         self._thresholds = thresholds or Thresholds()
-        self._checks = checks
+        self._checks = _keyed(catalogue, checks)
+        self._detection = detection
         self._hashes: dict[ProfileKey, tuple[MergedProfile, str]] = {}
         self._judged: _Judged | None = None
 
@@ -209,16 +217,19 @@ class Evaluation:
             summary.overdue_findings,
             entry.what,
             entry.how,
-            tuple(self._check(check, verdicts[check.type], now) for check in entry.checks),
+            tuple(self._check(check, verdicts[check.key], now) for check in entry.checks),
         )
 
     def _check(self, entry: CheckEntry, verdict: _Verdict, now: float) -> CheckReport:
-        check = self._checks[entry.type]
-        links = tuple(self._link(judged, check, now) for judged in self._store.judged(entry.type, _SHOWN))
-        reason = check.missing.get(entry.source, "") or _why(verdict)
+        check = self._checks[entry.key]
+        links = tuple(self._link(judged, check, now) for judged in self._store.judged(entry.key, _SHOWN))
+        told = Explanation(check.missing.get(entry.source, ""), entry.remediation)
+        if check.explain:
+            told = check.explain(self._detection(), verdict.status)
         return CheckReport(
-            entry.id, entry.title, verdict.status, entry.what, entry.how, entry.remediation, links,
-            verdict.population, entry.type, reason, verdict.open, verdict.overdue,
+            entry.id, entry.title, verdict.status, entry.what, entry.how, told.remediation, links,
+            verdict.population, entry.type, told.reason or _why(verdict), verdict.open, verdict.overdue,
+            entry.rule, entry.source, told.policies,
         )  # fmt: skip
 
     def _link(self, judged: JudgedResource, check: Check, now: float) -> EvidenceLink:
@@ -233,9 +244,9 @@ class Evaluation:
         verdicts: Mapping[str, _Verdict],
         findings: Mapping[tuple[str, ...], tuple[int, int]],
     ) -> ControlSummary:
-        statuses = [verdicts[check.type].status for check in entry.checks]
-        types = {check.type for check in entry.checks}
-        concerned = [counts for checks, counts in findings.items() if types.intersection(checks)]
+        statuses = [verdicts[check.key].status for check in entry.checks]
+        keys = {check.key for check in entry.checks}
+        concerned = [counts for checks, counts in findings.items() if keys.intersection(checks)]
         return ControlSummary(
             entry.id,
             entry.scope,
@@ -248,7 +259,7 @@ class Evaluation:
         )
 
     def _verdicts(self, now: float) -> Mapping[str, _Verdict]:
-        """One for each type of check: wherever a type appears it is judged once."""
+        """One for each key: wherever a type, or a rule, appears it is judged once."""
         judged = self._judged or self._remembered(now)
         findings = self._store.open_findings(now)
         excepted: dict[str, set[str]] = {}
@@ -283,7 +294,7 @@ class Evaluation:
         statuses: dict[str, str] = {}
         for profile in self._catalogue.profiles:
             for control in self._catalogue.controls(profile):
-                of_checks = {check.id: verdicts[check.type].status for check in control.checks}
+                of_checks = {check.id: verdicts[check.key].status for check in control.checks}
                 statuses[f"control:{control.id}:{control.scope}:{profile}"] = control_status(of_checks.values())
                 statuses |= {f"check:{name}": status for name, status in of_checks.items()}
         return statuses
@@ -302,6 +313,7 @@ class Evaluation:
             self._population_nodes,
             {profile.key: self._hash(profile) for profile in profiles},
             self._thresholds,
+            self._detection(),
         )
 
     def _hash(self, profile: MergedProfile) -> str:
@@ -311,6 +323,15 @@ class Evaluation:
             known = (profile, profile_hash(profile))
             self._hashes[profile.key] = known
         return known[1]
+
+
+def _keyed(catalogue: Catalogue, checks: Mapping[str, Check]) -> dict[str, Check]:
+    """Every check of the catalogue by its key."""
+    keyed: dict[str, Check] = {}
+    for entry in (entry for control in catalogue.all_controls for entry in control.checks):
+        check = checks[entry.type]
+        keyed[entry.key] = check.of_rule(entry.source, entry.rule) if check.of_rule else check
+    return keyed
 
 
 def _verdict(check: Check, judged: _Judged, excepted: set[str], findings: tuple[int, int], now: float) -> _Verdict:

@@ -18,6 +18,7 @@ import rfc8785
 
 from aggregator.records import CheckException, MergedProfile, Node, Observation, Sealed, Triage
 from watchkeeper.findings import Behaviour, Finding, behaviours_hash
+from watchkeeper.policies import Policy
 
 FIRST = "0" * 64
 
@@ -135,6 +136,33 @@ def acceptance_body(
 
 def exception_body(exception: CheckException) -> Mapping[str, object]:
     return {"about": [exception.check, exception.resource], "exception": msgspec.to_builtins(exception)}
+
+
+def policy_body(
+    change: str, before: Policy | None, after: Policy | None, who: str, reason: str
+) -> Mapping[str, object]:
+    """``change``: create, replace, enable, disable, delete or revert (to what files say). ``before`` and ``after``: the
+    policy as it counts, None where there is none."""
+    named = after or before
+    return {
+        "about": [named.name if named else ""],
+        "change": change,
+        "policy": msgspec.to_builtins(after),
+        "before_hash": policy_hash(before),
+        "after_hash": policy_hash(after),
+        "who": who,
+        "reason": reason,
+    }
+
+
+def policy_hash(policy: Policy | None) -> str:
+    """SHA-256 over the canonical JSON of what the policy says; "" for none."""
+    return hashlib.sha256(canonical(policy).encode()).hexdigest() if policy else ""
+
+
+def files_body(subject: str, files: Mapping[str, str], before: str, after: str) -> Mapping[str, object]:
+    """``subject``: rules or policies; ``files``: what each was read as, hashed; the hashes: of all together."""
+    return {"about": [subject], "files": dict(files), "before_hash": before, "after_hash": after, "who": "files"}
 
 
 def _digest(previous_hash: str, stream: str, sequence: int, kind: str, at: float, body: str) -> str:

@@ -10,6 +10,8 @@ from watchkeeper.findings import ProfileState
 from watchkeeper.v1 import uplink_pb2 as pb
 
 MAX_TEXT = 256
+MAX_PROBLEMS = 64
+MAX_PROBLEM = 1024  # characters
 
 
 def enrolled(hello: pb.Hello, now: float) -> Node:
@@ -42,6 +44,9 @@ def beaten(node: Node, beat: pb.Heartbeat, now: float) -> Node:
         profiles=tuple(_enforced(each) for each in beat.profiles),
         canary_at=wire.time_of("heartbeat.canary_at", beat.canary_at),
         containers=beat.containers,
+        detection_hash=beat.detection_hash[:MAX_TEXT],
+        detection_problems=tuple(each[:MAX_PROBLEM] for each in beat.detection_problems[:MAX_PROBLEMS]),
+        rules_in_force=beat.rules_in_force,
     )
 
 

@@ -15,9 +15,10 @@ from typing import Any
 import grpc
 
 from aggregator.authority import Authority
-from aggregator.batch import CHECKS, Batch, ChainError, Link, judge
+from aggregator.batch import Batch, ChainError, Link, checks_of, judge
 from aggregator.committer import Committer
 from aggregator.config import DeadlinesSettings, Settings
+from aggregator.detection import Detection
 from aggregator.heartbeat import beaten, enrolled
 from aggregator.identity import Identity, IdentityError
 from aggregator.live import Live
@@ -50,7 +51,8 @@ class _Ended(Exception):
 
 
 class UplinkServicer:
-    """Serves watchkeeper.v1.Uplink. ``committed`` is called after each commit of findings, deltas or inventories."""
+    """Serves watchkeeper.v1.Uplink. ``committed`` is called after each commit of findings, deltas or inventories,
+    ``found`` with each finding then; ``detection`` gives the rules and policies in force now."""
 
     def __init__(
         self,
@@ -60,16 +62,20 @@ class UplinkServicer:
         settings: Settings,
         committed: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
+        *,
+        detection: Callable[[], Detection] = Detection,
+        found: Callable[[Finding], None] = lambda _finding: None,
     ) -> None:
         self.store = store
         self.live = live
         self.settings = settings
         self.committed = committed
+        self.found = found
         self.clock = clock
         self.committer = Committer(store)
         self._identity = identity
         self._streams: dict[str, _Stream] = {}
-        self.push = Push(store, live, self._streams.values)
+        self.push = Push(store, live, self._streams.values, detection)
         # The store keeps sequence numbers only; for spools seen since our start the hash is known, too.
         self.ends: dict[str, tuple[str, Link]] = {}
 
@@ -139,6 +145,9 @@ class _Stream:
         self._task = asyncio.current_task()
         self._replaced = False
         self._offers: dict[bytes, pb.Profile] = {}
+        self._detection: pb.DetectionSet | None = None
+        self._welcomed = False
+        self.detection_hash = ""
         self._sender: asyncio.Task[None] | None = None
         self._end = Link(0)
         self._seen_at = servicer.clock()
@@ -157,8 +166,11 @@ class _Stream:
 
     def offer(self, profile: pb.Profile) -> None:
         self._offers[profile.key.SerializeToString(deterministic=True)] = profile
-        if self._sender is None or self._sender.done():
-            self._sender = asyncio.create_task(self._send_offers())
+        self._send_soon()
+
+    def offer_detection(self, hash: str, detection: pb.DetectionSet) -> None:
+        self.detection_hash, self._detection = hash, detection
+        self._send_soon()
 
     async def run(self) -> None:
         try:
@@ -180,7 +192,9 @@ class _Stream:
         sequence = await self._stored(servicer.store.call("acknowledged", name, self._spool))
         spool, end = servicer.ends.get(name, ("", Link(0)))
         self._end = end if spool == self._spool and end.sequence == sequence else Link(sequence)
-        first, *others = chunks(await self._stored(servicer.push.profiles(self.cluster)))
+        profiles = await self._stored(servicer.push.profiles(self.cluster))
+        self.detection_hash, detection = servicer.push.detection(self.cluster)
+        first, *others = chunks(profiles, detection)
         await self._send(
             pb.AggregatorMessage(
                 welcome=pb.Welcome(
@@ -193,6 +207,8 @@ class _Stream:
         )
         for chunk in others:
             await self._send(pb.AggregatorMessage(configuration=chunk))
+        self._welcomed = True
+        self._send_soon()
         servicer.live.publish("node", {"name": name, "connected": True})
 
     async def _take(self, message: pb.AgentMessage) -> None:
@@ -237,6 +253,8 @@ class _Stream:
             match noun:
                 case Finding() | FindingRepeat():
                     self._servicer.live.publish("finding", {"id": noun.id, "node": self.node.name})
+                    if isinstance(noun, Finding):
+                        self._servicer.found(noun)
         self._servicer.push.changed(noun.key for noun in batch.nouns if isinstance(noun, ProfileDelta))
         self._servicer.committed()
 
@@ -248,10 +266,17 @@ class _Stream:
             log.error("node %s: its records could not be stored: %s", self.node.name, error)
             raise _Ended(grpc.StatusCode.UNAVAILABLE, f"the aggregator could not store this: {error}") from error
 
+    def _send_soon(self) -> None:
+        """Nothing may come before Welcome, which brings all that is known when it is made."""
+        waits = self._offers or self._detection is not None
+        if waits and self._welcomed and (self._sender is None or self._sender.done()):
+            self._sender = asyncio.create_task(self._send_offers())
+
     async def _send_offers(self) -> None:
-        while self._offers:
+        while self._offers or self._detection is not None:
             offers, self._offers = self._offers, {}
-            for chunk in chunks(offers.values()):
+            detection, self._detection = self._detection, None
+            for chunk in chunks(offers.values(), detection):
                 await self._send(pb.AggregatorMessage(configuration=chunk))
 
     async def _send(self, message: pb.AggregatorMessage) -> None:
@@ -287,7 +312,7 @@ class _Write:
         name = self._node.name
         match noun:
             case Finding():
-                ingest.finding(noun, self._now + _deadline(self._deadlines, noun.severity), CHECKS[noun.source])
+                ingest.finding(noun, self._now + _deadline(self._deadlines, noun.severity), checks_of(noun))
             case FindingRepeat():
                 ingest.repeat(noun.id, noun.count, noun.last_at)
             case ProfileDelta():

@@ -16,7 +16,7 @@ LOST = "lost"
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """``topic``: finding, node, profile, status, or ``lost`` with the count of messages that did not fit."""
+    """``topic``: finding, node, profile, policy, status, or ``lost`` with the count of messages that did not fit."""
 
     topic: str
     body: Mapping[str, object]

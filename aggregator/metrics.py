@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from aggregator.controls.catalogue import SOURCES
+from aggregator.detection import Detection
 from aggregator.records import Node, Status
+from rules.problems import Severity
 
 # Every metric and its help text; docs/metrics.md names them all.
 NAMES: Mapping[str, str] = {
@@ -27,6 +30,13 @@ NAMES: Mapping[str, str] = {
     "watchkeeper_control_status": "1 for the status each control has now, 0 for the others",
     "watchkeeper_control_checks": "Checks of a control: passed and total",
     "watchkeeper_profiles": "Profiles of workloads by state: learning, learned",
+    "watchkeeper_rules": "Rules by source and state: in_force (an enabled policy has them), idle (none has), broken "
+    "(they do not compile)",
+    "watchkeeper_policies": "Policies by state: enabled, disabled",
+    "watchkeeper_rule_problems": "What is wrong with rule and policy files by kind: error, warning, and refused: "
+    "errors for which newer files were not taken",
+    "watchkeeper_node_rules_in_force": "Rules that the node's agent judges by",
+    "watchkeeper_node_rules_acknowledged": "1 when the node runs the rules and policies that it must, else 0",
     "watchkeeper_messages_total": "Live messages by topic since the aggregator's start; topic finding counts arrivals "
     "and decisions",
     "watchkeeper_event_streams": "Open server-sent event streams",
@@ -57,6 +67,7 @@ class Snapshot:
     findings: Mapping[tuple[str, str], int]
     controls: Sequence[ControlStatus]
     profiles: Mapping[str, int]
+    detection: Detection
     messages: Mapping[str, int]
     streams: int
     evaluated_at: float
@@ -75,7 +86,8 @@ class _Collected:
 def render(snapshot: Snapshot) -> bytes:
     """The exposition text."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collected([*_nodes(snapshot), *_states(snapshot), *_controls(snapshot)]))
+    families = [*_nodes(snapshot), *_states(snapshot), *_detection(snapshot), *_controls(snapshot)]
+    registry.register(_Collected(families))
     return generate_latest(registry)
 
 
@@ -111,6 +123,33 @@ def _nodes(snapshot: Snapshot) -> list[Metric]:
     return [heartbeat, containers, resident, cpu, records, spool, events, discarded]
 
 
+def _detection(snapshot: Snapshot) -> list[Metric]:
+    detection = snapshot.detection
+    rules = _gauge("watchkeeper_rules", "source", "state")
+    in_force = {rule.name for rule in detection.in_force}
+    states = Counter(
+        (rule.source, "in_force" if rule.name in in_force else "idle" if rule.compiles else "broken")
+        for rule in detection.rulebook.rules.values()
+    )
+    for source in SOURCES:
+        for state in ("in_force", "idle", "broken"):
+            rules.add_metric([source, state], states[source, state])
+    policies = _gauge("watchkeeper_policies", "state")
+    enabled = sum(stated.policy.enabled for stated in detection.policies.values())
+    policies.add_metric(["enabled"], enabled)
+    policies.add_metric(["disabled"], len(detection.policies) - enabled)
+    problems = _gauge("watchkeeper_rule_problems", "kind")
+    for severity in Severity:
+        problems.add_metric([severity], sum(problem.severity is severity for problem in detection.problems))
+    problems.add_metric(["refused"], len(detection.refused))
+    running = _gauge("watchkeeper_node_rules_in_force", "node")
+    acknowledged = _gauge("watchkeeper_node_rules_acknowledged", "node")
+    for node in snapshot.nodes:
+        running.add_metric([node.name], node.rules_in_force)
+        acknowledged.add_metric([node.name], detection.is_acknowledged(node.cluster, node.detection_hash))
+    return [rules, policies, problems, running, acknowledged]
+
+
 def _states(snapshot: Snapshot) -> list[Metric]:
     nodes = _gauge("watchkeeper_nodes", "state")
     for state in ("watched", "degraded", "silent", "never"):
@@ -122,7 +161,7 @@ def _states(snapshot: Snapshot) -> list[Metric]:
     for state in ("learning", "learned"):
         profiles.add_metric([state], snapshot.profiles.get(state, 0))
     messages = _counter("watchkeeper_messages_total", "topic")
-    for topic in ("finding", "node", "profile", "status"):
+    for topic in ("finding", "node", "profile", "policy", "status"):
         messages.add_metric([topic], snapshot.messages.get(topic, 0))
     streams = _gauge("watchkeeper_event_streams")
     streams.add_metric([], snapshot.streams)

@@ -1,4 +1,4 @@
-"""Merged profiles on their way to the nodes of their cluster."""
+"""Merged profiles, rules and policies on their way to the nodes of their cluster."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
+from aggregator.detection import Detection
 from aggregator.live import Live
 from aggregator.profiles import profile_hash, profile_id
 from aggregator.records import MergedProfile
@@ -20,19 +21,31 @@ CHUNK_BYTES = 1 << 20  # agents take larger messages; a profile alone may be lar
 
 
 class Listener(Protocol):
-    """A connected node."""
+    """A connected node. ``detection_hash``: of the rules and policies it was last sent."""
 
     cluster: str
+    detection_hash: str
 
     def offer(self, profile: pb.Profile) -> None:
         """Send it when possible; a newer one of the same key replaces one not yet sent."""
         ...
 
+    def offer_detection(self, hash: str, detection: pb.DetectionSet) -> None:
+        """Send it when possible; a newer one replaces one not yet sent."""
+        ...
+
 
 class Push:
-    """Remembers every cluster's profiles as messages, so that thousands of nodes can connect at once."""
+    """Remembers every cluster's profiles and rules as messages, so that thousands of nodes can connect at once.
+    ``detection`` gives the rules and policies in force now."""
 
-    def __init__(self, store: StoreThread, live: Live, listeners: Callable[[], Iterable[Listener]]) -> None:
+    def __init__(
+        self,
+        store: StoreThread,
+        live: Live,
+        listeners: Callable[[], Iterable[Listener]],
+        detection: Callable[[], Detection] = Detection,
+    ) -> None:
         self._store = store
         self._live = live
         self._listeners = listeners
@@ -40,6 +53,24 @@ class Push:
         self._loaded: asyncio.Task[None] | None = None
         self._changed: set[ProfileKey] = set()
         self._task: asyncio.Task[None] | None = None
+        self._detection = detection
+        self._sets: dict[str, tuple[str, pb.DetectionSet]] = {}  # by cluster: hash and message
+        self._detection_task: asyncio.Task[None] | None = None
+
+    def detection(self, cluster: str) -> tuple[str, pb.DetectionSet]:
+        """What each node of the cluster must run, with its hash."""
+        current = self._detection()
+        hash = current.hash_for(cluster)
+        known = self._sets.get(cluster)
+        if known is None or known[0] != hash:
+            known = (hash, wire.detection_set_message(current.set_for(cluster)))
+            self._sets[cluster] = known
+        return known
+
+    def detection_changed(self) -> None:
+        """Push rules and policies soon, once for many changes, to the clusters for which they differ."""
+        if self._detection_task is None or self._detection_task.done():
+            self._detection_task = asyncio.create_task(self._push_detection())
 
     async def profiles(self, cluster: str) -> list[pb.Profile]:
         """All merged profiles of a cluster."""
@@ -60,13 +91,20 @@ class Push:
         self._offer(merged)
 
     def close(self) -> None:
-        for task in (self._task, self._loaded):
+        for task in (self._task, self._loaded, self._detection_task):
             if task:
                 task.cancel()
 
     async def _load(self) -> None:
         for merged in await self._store.call(lambda store: store.profiles()):
             self._known.setdefault(merged.key, message(merged))
+
+    async def _push_detection(self) -> None:
+        await asyncio.sleep(DEBOUNCE_SECONDS)
+        for listener in self._listeners():
+            hash, message = self.detection(listener.cluster)
+            if listener.detection_hash != hash:
+                listener.offer_detection(hash, message)
 
     async def _push_later(self) -> None:
         while self._changed:
@@ -93,9 +131,9 @@ def message(merged: MergedProfile) -> pb.Profile:
     )
 
 
-def chunks(profiles: Iterable[pb.Profile]) -> Iterator[pb.Configuration]:
-    """Messages of a moderate size that carry all ``profiles``; at least one."""
-    chunk, size = pb.Configuration(), 0
+def chunks(profiles: Iterable[pb.Profile], detection: pb.DetectionSet | None = None) -> Iterator[pb.Configuration]:
+    """Messages of a moderate size that carry all ``profiles``, and the first one ``detection``; at least one."""
+    chunk, size = pb.Configuration(detection=detection), 0
     for profile in profiles:
         if size and size + profile.ByteSize() > CHUNK_BYTES:
             yield chunk

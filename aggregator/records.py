@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from watchkeeper.findings import Behaviour, Container, Finding, ProfileEntry, ProfileKey, ProfileState
+from watchkeeper.policies import Policy
 
 
 class Status(StrEnum):
@@ -83,6 +84,9 @@ class Node:
     canary_at: float = 0.0
     containers: int = 0
     sent_at: float = 0.0  # when the node sent the heartbeat, by its own clock; 0: unknown
+    detection_hash: str = ""  # of the detection set it runs; empty: none
+    detection_problems: tuple[str, ...] = ()
+    rules_in_force: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ class StoredFinding:
     last_at: float
     due_at: float
     triage: Triage | None = None
-    checks: tuple[str, ...] = ()  # check types it belongs to, e.g. ("profiling_policy",)
+    checks: tuple[str, ...] = ()  # keys of the checks it belongs to, e.g. ("profiling_policy",)
     behaviours: tuple[Behaviour, ...] = ()  # of all findings folded into this one, the first one's first
 
 
@@ -130,7 +134,7 @@ class MergedProfile:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One check judged on one resource at one time."""
+    """One check judged on one resource at one time. ``check``: its key in the catalogue."""
 
     check: str
     resource: str
@@ -152,7 +156,7 @@ class JudgedResource:
 
 @dataclass(frozen=True, slots=True)
 class CheckException:
-    """An approved, expiring acceptance that ``resource`` fails ``check`` (a check type)."""
+    """An approved, expiring acceptance that ``resource`` fails ``check`` (a check's key)."""
 
     check: str
     resource: str
@@ -184,3 +188,15 @@ class Sealed:
     body: str
     previous_hash: str
     hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyChange:
+    """What a person decided about a policy, laid over what files say. ``policy`` None: only ``enabled`` differs."""
+
+    name: str
+    enabled: bool
+    who: str
+    reason: str
+    at: float
+    policy: Policy | None = None

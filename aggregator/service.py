@@ -1,6 +1,7 @@
 """The aggregator as a whole: wires everything once, runs it, and takes it down in the reverse order.
 
-settings -> authority -> store -> catalogue -> evaluation -> live -> ingest (gRPC) -> API and dashboard (HTTP)
+settings -> authority -> store -> rules and policies -> catalogue -> evaluation -> live -> ingest (gRPC) ->
+API and dashboard (HTTP)
 """
 
 from __future__ import annotations
@@ -20,13 +21,16 @@ from typing import Any
 
 import uvicorn
 
-from aggregator import ingest
+from aggregator import ingest, rule_loader
 from aggregator.api import secrets
 from aggregator.api.app import create_app
 from aggregator.authority import Authority, AuthorityError
 from aggregator.config import Settings, host_and_port, is_loopback
 from aggregator.controls import catalogue
 from aggregator.controls.catalogue import CatalogueError
+from aggregator.definition_files import DefinitionFiles
+from aggregator.definitions import Definitions
+from aggregator.detection import Detection
 from aggregator.evaluation import Evaluation
 from aggregator.identity import Identity
 from aggregator.ingest import IngestError, UplinkServicer
@@ -94,14 +98,26 @@ class Service:
         self.token = secrets.kept_secret(directory / secrets.TOKEN_FILE)
         self._store = StoreThread(SqliteStore(directory / STORE_FILE, self._clock))
         parts.callback(self._store.close)
-        self._evaluation = Evaluation(self._store.store, catalogue.load(), self.settings.population.nodes)
-        self._servicer = UplinkServicer(
-            self._store, Identity(self._store), self.live, self.settings, self._news.set, self._clock
+        files = DefinitionFiles(self.settings.rules.files, self.settings.policies.files)
+        self.definitions = Definitions(self._store, files, rule_loader.make, self._clock, self._redefined)
+        self._evaluation = Evaluation(
+            self._store.store, catalogue.load(), self.settings.population.nodes, detection=self._detection
         )
+        self._servicer = UplinkServicer(
+            self._store,
+            Identity(self._store),
+            self.live,
+            self.settings,
+            self._news.set,
+            self._clock,
+            detection=self._detection,
+        )
+        await self.definitions.start()
         await self._evaluate()
         await parts.enter_async_context(self._serving_agents(authority))
         await parts.enter_async_context(self._serving_people(authority))
         await parts.enter_async_context(self._running(self._evaluate_always()))
+        await parts.enter_async_context(self._running(self.definitions.watch()))
         parts.callback(self.live.close)  # last in, so first out: event streams end before the server waits for them
 
     @asynccontextmanager
@@ -121,6 +137,7 @@ class Service:
         app = create_app(
             self._store,
             self._evaluation,
+            self.definitions,
             self.live,
             authority,
             self.settings,
@@ -186,6 +203,14 @@ class Service:
                 log.error("the checks could not be judged: %s", error)
             await asyncio.sleep(_AFTER_NEWS)
 
+    def _detection(self) -> Detection:
+        return self.definitions.current
+
+    def _redefined(self) -> None:
+        """Other rules or policies are in force: nodes must run them, checks are judged by them."""
+        self._servicer.push.detection_changed()
+        self._news.set()
+
     async def _evaluate(self) -> None:
         changes = await self._store.call(lambda _store: self._evaluation.run(self._clock()))
         if changes.statuses:
@@ -218,6 +243,7 @@ async def _run(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with Service(settings) as service:
+        loop.add_signal_handler(signal.SIGHUP, service.definitions.look)
         _greet(service)
         asked, failed = asyncio.ensure_future(stop.wait()), asyncio.ensure_future(service.ended())
         await asyncio.wait([asked, failed], return_when=asyncio.FIRST_COMPLETED)

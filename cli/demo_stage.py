@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -58,8 +58,8 @@ class Stage:
             self._guardian.wait()
         signal.signal(signal.SIGINT, ignored)
 
-    def start_aggregator(self) -> Api:
-        """Start it, wait until it is ready, and return a client with its token."""
+    def start_aggregator(self, settings: Mapping[str, Any] | None = None) -> Api:
+        """Start it (``settings``: further sections), wait until it is ready, and return a client with its token."""
         state = self.directory / "aggregator"
         self._spawn(
             "aggregator",
@@ -69,6 +69,7 @@ class Stage:
                 "api": {"listen": f"127.0.0.1:{self.api_port}"},
                 "population": {"nodes": [NODE]},
                 "evaluation": {"interval_seconds": 1},
+                **(settings or {}),
             },
         )
         self._wait("aggregator", 30, lambda: (state / "api-token").exists() and Api(self.api_url, "").ready())
@@ -94,6 +95,12 @@ class Stage:
         self._sandbox.start()
         command = demo_acts.shop_command(self.shop_port)
         self._sandbox.build_image(demo_acts.IMAGE, demo_acts.image_files(), command)
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """The private containerd, which start_shop() started."""
+        assert self._sandbox is not None
+        return self._sandbox
 
     def run_shop(self) -> str:
         """Run the shop's container; returns its id once it answers."""

@@ -114,6 +114,54 @@ def status(url: str, token_file: Path, ca_file: Path | None, profile: str, as_js
 
 
 @cli.group()
+def rules() -> None:
+    """Check rule files in Falco's language, try them on recorded events, list the fields they can use."""
+
+
+RULE_FILES = click.Path(path_type=Path, dir_okay=False)
+SOURCE_NAMES = click.Choice(["syscall", "k8s_audit", "aws_cloudtrail"])
+
+
+@rules.command()
+@click.argument("files", nargs=-1, required=True, type=RULE_FILES)
+@click.option("--json", "as_json", is_flag=True, help="Print counts, problems and what is not served as JSON.")
+def check(files: tuple[Path, ...], as_json: bool) -> None:
+    """Load FILES in their order; tell errors, warnings, and what this machine's kernel can not serve.
+
+    Exit status 1 when a rule is not usable.
+    """
+    from cli.rules import check_rules
+
+    sys.exit(check_rules(files, as_json))
+
+
+@rules.command()
+@click.option("--rules", "files", multiple=True, required=True, type=RULE_FILES, help="Rule file; may be repeated.")
+@click.option("--source", required=True, type=SOURCE_NAMES, help="Where the events are from.")
+@click.option("--first", is_flag=True, help="Of the rules that an event matches tell only the first.")
+@click.argument("file", type=RULE_FILES)
+def replay(files: tuple[Path, ...], source: str, first: bool, file: Path) -> None:
+    """Try rules on the events in FILE, and print each hit as a line of Falco's JSON.
+
+    FILE: for syscall a recording of the agent (probe.record); for the others JSON, JSON lines, the audit webhook's
+    EventList or CloudTrail's Records, plain or gzip.
+    """
+    from cli.rules import replay_rules
+
+    sys.exit(replay_rules(files, source, first, file))
+
+
+@rules.command()
+@click.option("--source", "names", multiple=True, type=SOURCE_NAMES, help="Only these sources; may be repeated.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def fields(names: tuple[str, ...], as_json: bool) -> None:
+    """List the fields that conditions and outputs can use."""
+    from cli.rules import list_fields
+
+    sys.exit(list_fields(names, as_json))
+
+
+@cli.group()
 def evidence() -> None:
     """Work with exported evidence."""
 

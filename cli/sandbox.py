@@ -129,15 +129,19 @@ class Sandbox:
         labels: Mapping[str, str] | None = None,
         environment: Mapping[str, str] | None = None,
         capabilities: Sequence[str] = (),
+        privileged: bool = False,
+        tty: bool = False,
+        mounts: Mapping[str, str] | None = None,
         cgroup_parent: str = "",
     ) -> str:
         """Start a container in the pod (default: called like the container), which is made where it is not there yet.
 
-        Without a command the image's own runs. Labels are the pod's. Returns the container's id.
+        Without a command the image's own runs. Labels are the pod's. ``mounts``: path in the container -> path on the
+        host, read-only. Returns the container's id.
         """
         key = (namespace, pod or name)
         if key not in self._pods:
-            self._pods[key] = self._run_pod(key, dict(labels or {}), cgroup_parent)
+            self._pods[key] = self._run_pod(key, dict(labels or {}), cgroup_parent, privileged)
         pod_id, pod_config = self._pods[key]
         config = cri.ContainerConfig(
             metadata=cri.ContainerMetadata(name=name, attempt=len(self._pod_of)),
@@ -145,9 +149,16 @@ class Sandbox:
             command=command,
             envs=[cri.KeyValue(key=key, value=value) for key, value in (environment or {}).items()],
             labels={**_pod_labels(pod_config), "io.kubernetes.container.name": name},
+            mounts=[
+                cri.Mount(container_path=path, host_path=source, readonly=True)
+                for path, source in (mounts or {}).items()
+            ],
+            tty=tty,
             linux=cri.LinuxContainerConfig(
                 security_context=cri.LinuxContainerSecurityContext(
-                    namespace_options=NODE, capabilities=cri.Capability(add_capabilities=capabilities)
+                    namespace_options=NODE,
+                    privileged=privileged,
+                    capabilities=cri.Capability(add_capabilities=capabilities),
                 )
             ),
         )
@@ -213,7 +224,7 @@ class Sandbox:
         self._pod_of.pop(container, None)
 
     def _run_pod(
-        self, key: tuple[str, str], labels: Mapping[str, str], cgroup_parent: str
+        self, key: tuple[str, str], labels: Mapping[str, str], cgroup_parent: str, privileged: bool
     ) -> tuple[str, cri.PodSandboxConfig]:
         namespace, name = key
         sandbox_leftovers.note_parent(self.directory, cgroup_parent or "/k8s.io")
@@ -222,7 +233,7 @@ class Sandbox:
             metadata=cri.PodSandboxMetadata(name=name, uid=uid, namespace=namespace),
             linux=cri.LinuxPodSandboxConfig(
                 cgroup_parent=cgroup_parent,
-                security_context=cri.LinuxSandboxSecurityContext(namespace_options=NODE),
+                security_context=cri.LinuxSandboxSecurityContext(namespace_options=NODE, privileged=privileged),
             ),
         )
         config.labels.update({**labels, **_pod_labels(config)})

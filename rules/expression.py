@@ -26,7 +26,7 @@ class Literal:
 @dataclass(frozen=True, slots=True)
 class Transformed:
     """``function(arguments…)[argument]``; ``val(field)`` is one, too: {val, tolower, toupper, b64, basename, len, join,
-    concat, getopt}."""
+    concat, getopt}, and "list" for the ``(a, b)`` in ``join(separator, (a, b))``."""
 
     function: str
     arguments: tuple[Field | Transformed | Literal, ...]

@@ -83,6 +83,7 @@ class FieldInfo:
     right_side: bool = True
     varies: Callable[[str, Sequence[str]], bool] = never
     deprecated: str = ""  # the reason, told as a warning
+    absent: str = ""  # why no event has it
     match: Callable[[str, Sequence[str]], Callable[[Any], bool] | None] = field(
         default=lambda _operator, _literals: None
     )

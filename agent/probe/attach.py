@@ -40,6 +40,10 @@ class Mounts:
                 return path
         return _mount("tracefs", Path("/sys/kernel/tracing"))
 
+    def tracepoint(self, name: str) -> int:
+        """The number of the system calls' tracepoint of that name. OSError when there is none."""
+        return int((self.tracefs() / "events/syscalls" / name / "id").read_text())
+
     def cgroup_root(self) -> tuple[Path, bool]:
         """The v2 root, and whether it is the machine's (inode 1) and not just a namespace's."""
         shown = _cgroup2_mounts()
@@ -56,13 +60,17 @@ def attach(hook: Hook, program: int, mounts: Mounts) -> int:
         case Kind.RAW_TRACEPOINT:
             return bpfmap.open_raw_tracepoint(program, hook.target)
         case Kind.SYSCALL_EXIT:
-            identity = mounts.tracefs() / "events/syscalls" / hook.name / "id"
-            return _perf(program, _PERF_TYPE_TRACEPOINT, int(identity.read_text()), 0)
+            return tracepoint(program, mounts.tracepoint(hook.name))
         case Kind.KPROBE:
             name = ctypes.create_string_buffer(hook.target.encode())
             return _perf(program, int(_KPROBES.read_text()), 0, ctypes.addressof(name))
         case Kind.CGROUP_SOCKET | Kind.CGROUP_ADDRESS:
             return _cgroup(hook, program, mounts)
+
+
+def tracepoint(program: int, number: int) -> int:
+    """OSError when the kernel refuses."""
+    return _perf(program, _PERF_TYPE_TRACEPOINT, number, 0)
 
 
 def _cgroup(hook: Hook, program: int, mounts: Mounts) -> int:

@@ -40,6 +40,11 @@ class Btf:
 
     def offset(self, structure: str, path: str) -> int | None:
         """Bytes from the structure's start to the member, through anonymous members; ``path`` may be dotted."""
+        bits = self.bits(structure, path)
+        return None if bits is None else bits // 8
+
+    def bits(self, structure: str, path: str) -> int | None:
+        """Bits from the structure's start to the member."""
         type_id = self._find(structure, _KIND_STRUCT)
         bits = 0
         for name in path.split("."):
@@ -49,7 +54,7 @@ class Btf:
             member_bits, type_id = found
             bits += member_bits
             type_id = self._strip(type_id)
-        return bits // 8
+        return bits
 
     def size(self, structure: str) -> int | None:
         type_id = self._find(structure, _KIND_STRUCT)
@@ -110,14 +115,23 @@ class Btf:
 
 
 def definitions(btf: Btf, wanted: Mapping[str, Mapping[str, str]]) -> tuple[str, list[str]]:
-    """C definitions of ``{structure: {dotted member: C type}}``, and the ``structure.member`` this kernel lacks."""
+    """C definitions of ``{structure: {dotted member: C type}}``, and the ``structure.member`` this kernel lacks.
+
+    Other names that some kernels give the member may follow it behind "|"; it is called by the first one.
+    """
     lines = [f"struct {name};" for name in wanted]
     missing: list[str] = []
     for structure, members in wanted.items():
-        offsets = {path: btf.offset(structure, path) for path in members}
+        offsets = {names.partition("|")[0]: _first_offset(btf, structure, names) for names in members}
+        kinds = {names.partition("|")[0]: kind for names, kind in members.items()}
         missing += [f"{structure}.{path}" for path, offset in offsets.items() if offset is None]
-        lines += _definition(structure, btf.size(structure) or 0, members, offsets)
+        lines += _definition(structure, btf.size(structure) or 0, kinds, offsets)
     return "\n".join(lines) + "\n", missing
+
+
+def _first_offset(btf: Btf, structure: str, names: str) -> int | None:
+    found = (btf.offset(structure, path) for path in names.split("|"))
+    return next((offset for offset in found if offset is not None), None)
 
 
 def _definition(structure: str, size: int, members: Mapping[str, str], offsets: Mapping[str, int | None]) -> list[str]:

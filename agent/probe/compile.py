@@ -7,6 +7,7 @@ as long as someone holds their descriptors.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -18,13 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent.probe import attach, headers, kernel
+from agent.probe import attach, headers, kernel, syscalls
 from agent.probe.btf import Btf, definitions
 from agent.probe.hooks import HOOKS, PROGRAM_TYPES, Hook, Kind
 from agent.probe.source import ProbeError
 
-SOURCES = ("record.h", "process.c", "files.c", "sockets.c", "capabilities.c", "cgroups.c")
-MAPS = ("ring", "counters", "ignored", "sensitive")
+SOURCES = ("record.h", "process.c", "files.c", "sockets.c", "capabilities.c", "cgroups.c", "syscalls.c")
+MAPS = ("ring", "counters", "ignored", "sensitive", "specs")
 NAME_BYTES = 32  # NAME in bpf/files.c
 
 
@@ -66,7 +67,10 @@ def build(request: dict[str, Any], directory: Path) -> tuple[dict[str, Any], lis
     described = time.monotonic()
     module = Module(prologue + "".join(read_source(name) for name in SOURCES))
     compiled = time.monotonic()
-    attached = attach_all(module, attach.Mounts())
+    mounts = attach.Mounts()
+    attached = attach_all(module, mounts)
+    tracepoints = _tracepoints(mounts)
+    _load_syscalls(module, attached, tracepoints)
     maps = {name: module.map(name) for name in MAPS}
     _fill_sensitive(module, maps["sensitive"], request["sensitive_names"])
     names = list(maps) + attached.held
@@ -75,6 +79,7 @@ def build(request: dict[str, Any], directory: Path) -> tuple[dict[str, Any], lis
         "missing": attached.missing,
         "absent": attached.absent,
         "missing_members": missing_members,
+        "tracepoints": tracepoints,
         "seconds": {
             "describe": described - started,
             "compile": compiled - described,
@@ -104,7 +109,8 @@ def generate(btf: Btf, request: dict[str, Any]) -> tuple[str, list[str]]:
         "CGROUP_VERSION": request["cgroup_version"],
         "CGROUP_SUBSYSTEM": _subsystem(btf, request),
         "offsetof(type, member)": "__builtin_offsetof(type, member)",
-        **{f"NR_{name}": kernel.SYSCALLS[machine].get(name, -1) for name in kernel.ALL_SYSCALLS},
+        "USERLOCKS_SHIFT": (btf.bits("sock", "sk_userlocks") or 0) % 8,
+        **{f"NR_{call.name}": -1 if (number := getattr(call, machine)) is None else number for call in syscalls.CALLS},
         **registers,
     }
     defines = "".join(f"#undef {name.partition('(')[0]}\n#define {name} {value}\n" for name, value in constants.items())
@@ -144,14 +150,31 @@ def _is_absent(hook: Hook, attached: Attached) -> bool:
     if hook.fallback_for:
         return hook.fallback_for not in attached.missing
     if hook.kind is Kind.SYSCALL_EXIT:
-        if hook.target not in kernel.SYSCALLS[platform.machine()]:
-            return True
-        return hook.target == "fchmodat2" and _kernel_version() < (6, 6)
+        return all(syscalls.is_absent(call) for call in syscalls.CALLS if call.name == hook.target)
     return False
 
 
-def _kernel_version() -> tuple[int, ...]:
-    return tuple(int(part) for part in platform.release().split("-")[0].split(".")[:2])
+def _load_syscalls(module: Module, attached: Attached, tracepoints: dict[str, int]) -> None:
+    """The program that the agent itself puts on tracepoints, as its rules ask."""
+    if not tracepoints:
+        attached.missing[syscalls.PROGRAM] = syscalls.NO_TRACEPOINTS
+        return
+    try:
+        program = module.load(syscalls.PROGRAM, PROGRAM_TYPES[Kind.SYSCALL_EXIT], -1)
+    except OSError as error:
+        attached.missing[syscalls.PROGRAM] = error.strerror or str(error)
+        return
+    attached.descriptors.append(program)
+    attached.held.append(f"program:syscall:{syscalls.PROGRAM}")
+
+
+def _tracepoints(mounts: attach.Mounts) -> dict[str, int]:
+    """The numbers of those that this kernel has, so that the agent needs no tracefs later."""
+    found: dict[str, int] = {}
+    for call in syscalls.on_machine().values():
+        with contextlib.suppress(OSError):
+            found[call.hook] = mounts.tracepoint(call.hook)
+    return found
 
 
 def _subsystem(btf: Btf, request: dict[str, Any]) -> int:

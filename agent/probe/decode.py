@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-import posixpath
-import socket
 import struct
 
-from agent.probe.hooks import CLASSES
+from agent.probe import decode_syscall
+from agent.probe.record import (
+    HEADER,
+    IDENTITY,
+    LOWER_LAYER,
+    UPPER_LAYER,
+    Buffer,
+    DecodeError,
+    address,
+    c_string,
+    device_number,
+    event_class,
+    part,
+    place,
+    task,
+    text,
+    walked,
+)
 from watchkeeper import events
 from watchkeeper.events import AnyEvent, Task
 
-Buffer = memoryview | bytes
-
-_HEADER = struct.Struct("@IIQQQQIIIIII16s")
-_EXEC = struct.Struct("@QIIII16sII")
+_EXEC = struct.Struct("@QqqIIIIIIIIIIII16s")
 _ANCESTOR = struct.Struct("@QII16s")
 _ANCESTORS = 8
 _FORK = struct.Struct("@QII")
@@ -24,12 +36,10 @@ _FLOW = struct.Struct("@HHI16s")
 _CAPABILITY = struct.Struct("@QII")
 _CGROUP = struct.Struct("@QII")
 
-_DETACHED, _TRUNCATED = 2, 4
-_ARGUMENTS_TRUNCATED, _UPPER_LAYER, _MEMFD = 256, 512, 1024
+_ARGUMENTS_TRUNCATED, _MEMFD, _AT = 256, 1024, 4096
 _CREATED = 256
 _TCP = 6
-_MAPPED = b"\0" * 10 + b"\xff\xff"
-_NO_LOGIN = 0xFFFFFFFF
+_DAC_OVERRIDE = 1
 
 CAPABILITIES = (
     "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
@@ -41,175 +51,153 @@ CAPABILITIES = (
 )  # fmt: skip
 
 
-class DecodeError(Exception):
-    """A record is not what the hooks write."""
-
-
-def event_class(record: Buffer) -> str:
-    """The class by the record's first field. Raises DecodeError."""
-    if len(record) < _HEADER.size:
-        raise DecodeError(f"a record of {len(record)} bytes is too short")
-    number = int.from_bytes(record[:4], "little" if struct.pack("@H", 1)[0] else "big")
-    if number >= len(CLASSES):
-        raise DecodeError(f"a record has the unknown class {number}")
-    return CLASSES[number]
-
-
 def decode(record: Buffer, boot: float) -> AnyEvent:
     """One event. ``boot`` is the unix time at which the machine's boot clock was zero. Raises DecodeError."""
+    name = event_class(record)
     try:
-        return _decode(record, boot)
-    except (struct.error, IndexError) as error:
-        raise DecodeError(f"a record of class {event_class(record)} is malformed: {error}") from error
+        return _decode(name, record, boot)
+    except (struct.error, IndexError, ValueError) as error:
+        raise DecodeError(f"a record of class {name} is malformed: {error}") from error
 
 
-def _decode(record: Buffer, boot: float) -> AnyEvent:
-    (number, flags, at, cgroup, start, parent_start, tgid, parent, uid, gid, login, netns, comm) = _HEADER.unpack_from(
-        record
-    )
-    task = Task(
-        pid=tgid,
-        start=start,
-        parent_pid=parent,
-        parent_start=parent_start,
-        uid=uid,
-        gid=gid,
-        login_uid=-1 if login == _NO_LOGIN else login,
-        cgroup=cgroup,
-        comm=_c_string(comm),
-        network_namespace=netns,
-    )
-    when = boot + at / 1e9
-    match CLASSES[number]:
+def _decode(name: str, record: Buffer, boot: float) -> AnyEvent:
+    flags, at, who = task(record, name in ("exec", "syscall"))
+    when = boot + at
+    match name:
         case "exec":
-            return _exec(record, flags, when, task)
+            return _exec(record, flags, when, who)
         case "fork":
-            child_start, child, _ = _FORK.unpack_from(record, _HEADER.size)
-            return events.Fork(at=when, task=task, child_pid=child, child_start=child_start)
+            return _fork(record, when, who)
         case "exit":
-            return events.Exit(at=when, task=task, status=_EXIT.unpack_from(record, _HEADER.size)[0])
+            return events.Exit(at=when, task=who, status=_EXIT.unpack_from(record, HEADER.size)[0])
         case "open":
-            return _open(record, flags, when, task)
-        case "unlink" | "rename" | "chmod" as name:
-            return _path_act(name, record, flags, when, task)
-        case "listen" | "bind" | "connect" as name:
-            return _flow(name, record, when, task)
+            return _open(record, flags, when, who)
+        case "unlink" | "rename" | "chmod":
+            return _path_act(name, record, flags, when, who)
+        case "listen" | "bind" | "connect":
+            return _flow(name, record, when, who)
         case "capability":
-            inode, capability, _ = _CAPABILITY.unpack_from(record, _HEADER.size)
-            return events.Capability(at=when, task=task, name=capability_name(capability), inode=inode)
-        case name:
-            return _cgroup(name, record, when, task)
+            inode, capability, _ = _CAPABILITY.unpack_from(record, HEADER.size)
+            return events.Capability(at=when, task=who, name=capability_name(capability), inode=inode)
+        case "syscall":
+            return decode_syscall.decode(record, when, who)
+        case _:
+            return _cgroup(name, record, when, who)
 
 
 def capability_name(number: int) -> str:
     return f"CAP_{CAPABILITIES[number]}" if number < len(CAPABILITIES) else f"CAP_{number}"
 
 
-def _exec(record: Buffer, flags: int, when: float, task: Task) -> events.Exec:
-    offset = _HEADER.size
-    inode, path_length, directory_length, arguments_length, directory_flags, tty, ancestors, _ = _EXEC.unpack_from(
-        record, offset
-    )
+def _exec(record: Buffer, flags: int, when: float, who: Task) -> events.Exec:
+    offset = HEADER.size + IDENTITY.size
+    (inode, changed, modified, changed_rest, modified_rest, owner, group, mode, device, *lengths, directory_flags,
+     ancestors, tty) = _EXEC.unpack_from(record, offset)  # fmt: skip
     offset += _EXEC.size
     found = tuple(
-        (pid, start, _c_string(comm))
+        (pid, start, c_string(comm))
         for start, pid, _, comm in (
             _ANCESTOR.unpack_from(record, offset + i * _ANCESTOR.size) for i in range(min(ancestors, _ANCESTORS))
         )
     )
     offset += _ANCESTORS * _ANCESTOR.size
-    path = _part(record, offset, path_length)
-    directory = _part(record, offset + path_length, directory_length)
-    arguments = _part(record, offset + path_length + directory_length, arguments_length)
+    path, directory, arguments, environment = _parts(record, offset, lengths)
     return events.Exec(
         at=when,
-        task=task,
-        executable=_walked(path, flags),
-        arguments=tuple(_text(argument) for argument in arguments.removesuffix(b"\0").split(b"\0"))
-        if arguments
-        else (),
+        task=who,
+        executable=walked(path, flags),
+        arguments=_strings(arguments),
         arguments_truncated=bool(flags & _ARGUMENTS_TRUNCATED),
-        working_directory=_walked(directory, directory_flags),
-        tty=_terminal(_c_string(tty)),
+        working_directory=walked(directory, directory_flags),
+        tty=_terminal(c_string(tty)),
         inode=inode,
-        upper_layer=bool(flags & _UPPER_LAYER),
+        upper_layer=bool(flags & UPPER_LAYER),
         memfd=bool(flags & _MEMFD),
         ancestors=found,
+        name="execveat" if flags & _AT else "execve",
+        environment=_strings(environment),
+        tty_number=device_number(device),
+        writable=_may_write(who, mode, owner, group),
+        lower_layer=bool(flags & LOWER_LAYER),
+        changed_at=changed * 1_000_000_000 + changed_rest,
+        modified_at=modified * 1_000_000_000 + modified_rest,
     )
 
 
-def _open(record: Buffer, flags: int, when: float, task: Task) -> events.Open:
-    inode, open_flags, length = _OPEN.unpack_from(record, _HEADER.size)
-    path = _part(record, _HEADER.size + _OPEN.size, length)
+def _parts(record: Buffer, offset: int, lengths: list[int]) -> list[bytes]:
+    found = []
+    for length in lengths:
+        found.append(part(record, offset, length))
+        offset += length
+    return found
+
+
+def _strings(raw: bytes) -> tuple[str, ...]:
+    return tuple(text(each) for each in raw.removesuffix(b"\0").split(b"\0")) if raw else ()
+
+
+def _may_write(who: Task, mode: int, owner: int, group: int) -> bool:
+    """By the mode's bits and the effective ids, or by CAP_DAC_OVERRIDE; further groups, access lists and whether the
+    mount is read-only are not looked at."""
+    if who.cap_effective >> _DAC_OVERRIDE & 1:
+        return True
+    if who.effective_uid == owner:
+        return bool(mode & 0o200)
+    return bool(mode & (0o020 if who.effective_gid == group else 0o002))
+
+
+def _fork(record: Buffer, when: float, who: Task) -> events.Fork:
+    child_start, child, _ = _FORK.unpack_from(record, HEADER.size)
+    ids = IDENTITY.unpack_from(record, HEADER.size + _FORK.size)
+    return events.Fork(
+        at=when,
+        task=who,
+        child_pid=child,
+        child_start=child_start,
+        child_virtual_pid=ids[6],
+        group=ids[8],
+        virtual_group=ids[9],
+        session=ids[10],
+        virtual_session=ids[11],
+    )
+
+
+def _open(record: Buffer, flags: int, when: float, who: Task) -> events.Open:
+    inode, open_flags, length = _OPEN.unpack_from(record, HEADER.size)
+    path = part(record, HEADER.size + _OPEN.size, length)
     return events.Open(
-        at=when, task=task, path=_walked(path, flags), flags=open_flags, created=bool(flags & _CREATED), inode=inode
+        at=when, task=who, path=walked(path, flags), flags=open_flags, created=bool(flags & _CREATED), inode=inode
     )
 
 
-def _path_act(name: str, record: Buffer, flags: int, when: float, task: Task) -> AnyEvent:
-    fields = _PATHS.unpack_from(record, _HEADER.size)
+def _path_act(name: str, record: Buffer, flags: int, when: float, who: Task) -> AnyEvent:
+    fields = _PATHS.unpack_from(record, HEADER.size)
     first, second, mode = fields[0:4], fields[4:8], fields[8]
-    offset = _HEADER.size + _PATHS.size
-    path = _place(record, offset, first)
+    offset = HEADER.size + _PATHS.size
+    path = place(record, offset, first)
     if name == "unlink":
-        return events.Unlink(at=when, task=task, path=path)
+        return events.Unlink(at=when, task=who, path=path)
     if name == "chmod":
-        return events.Chmod(at=when, task=task, path=path, mode=mode & 0o7777)
-    new_path = _place(record, offset + first[0] + first[1], second)
-    return events.Rename(at=when, task=task, path=path, new_path=new_path)
+        return events.Chmod(at=when, task=who, path=path, mode=mode & 0o7777)
+    new_path = place(record, offset + first[0] + first[1], second)
+    return events.Rename(at=when, task=who, path=path, new_path=new_path)
 
 
-def _flow(name: str, record: Buffer, when: float, task: Task) -> AnyEvent:
-    family, port, protocol, raw = _FLOW.unpack_from(record, _HEADER.size)
-    address = _address(family, raw)
+def _flow(name: str, record: Buffer, when: float, who: Task) -> AnyEvent:
+    family, port, protocol, raw = _FLOW.unpack_from(record, HEADER.size)
+    told = address(family, raw)
     if name == "listen":
-        return events.Listen(at=when, task=task, address=address, port=port)
+        return events.Listen(at=when, task=who, address=told, port=port)
     if name == "bind":
-        return events.Bind(at=when, task=task, address=address, port=port)
-    return events.Connect(at=when, task=task, protocol="tcp" if protocol == _TCP else "udp", address=address, port=port)
+        return events.Bind(at=when, task=who, address=told, port=port)
+    return events.Connect(at=when, task=who, protocol="tcp" if protocol == _TCP else "udp", address=told, port=port)
 
 
-def _cgroup(name: str, record: Buffer, when: float, task: Task) -> AnyEvent:
-    cgroup, length, _ = _CGROUP.unpack_from(record, _HEADER.size)
-    path = _text(_part(record, _HEADER.size + _CGROUP.size, length).rstrip(b"\0"))
+def _cgroup(name: str, record: Buffer, when: float, who: Task) -> AnyEvent:
+    cgroup, length, _ = _CGROUP.unpack_from(record, HEADER.size)
+    path = text(part(record, HEADER.size + _CGROUP.size, length).rstrip(b"\0"))
     kind = events.CgroupBirth if name == "cgroup_birth" else events.CgroupDeath
-    return kind(at=when, task=task, cgroup=cgroup, path=path)
-
-
-def _part(record: Buffer, offset: int, length: int) -> bytes:
-    if offset + length > len(record):
-        raise IndexError(f"{length} bytes at {offset} of {len(record)}")
-    return bytes(record[offset : offset + length])
-
-
-def _walked(names: bytes, flags: int) -> str:
-    """The path from names leaf first. One the kernel could not follow to the root begins with ``[truncated]/``; one
-    that no directory leads to (memfd) is its bare name."""
-    parts = _text(names).split("\0")
-    parts.pop()
-    if flags & _DETACHED and len(parts) == 1:
-        return parts[0]
-    path = "/" + "/".join(reversed(parts))
-    return f"[truncated]{path}" if flags & _TRUNCATED else path
-
-
-def _place(record: Buffer, offset: int, place: tuple[int, int, int, int]) -> str:
-    """A directory and the name given by the caller, joined; ``.`` and ``..`` are folded by the letter."""
-    directory_length, name_length, flags, _ = place
-    directory = _part(record, offset, directory_length)
-    name = _text(_part(record, offset + directory_length, name_length).rstrip(b"\0"))
-    if name.startswith("/"):
-        return "/" + posixpath.normpath(name).lstrip("/")
-    base = _walked(directory, flags)
-    return posixpath.normpath(f"{base}/{name}") if name else base
-
-
-def _address(family: int, raw: bytes) -> str:
-    if family == socket.AF_INET:
-        return socket.inet_ntop(socket.AF_INET, raw[:4])
-    if raw.startswith(_MAPPED):
-        return socket.inet_ntop(socket.AF_INET, raw[12:])
-    return socket.inet_ntop(socket.AF_INET6, raw)
+    return kind(at=when, task=who, cgroup=cgroup, path=path)
 
 
 def _terminal(name: str) -> str:
@@ -217,12 +205,3 @@ def _terminal(name: str) -> str:
     if name.startswith("pts") and name[3:].isdigit():
         return f"/dev/pts/{name[3:]}"
     return f"/dev/{name}" if name else ""
-
-
-def _c_string(raw: bytes) -> str:
-    return _text(raw.partition(b"\0")[0])
-
-
-def _text(raw: bytes) -> str:
-    """Bytes that are not UTF-8 become \\xNN: visible, and fit for JSON."""
-    return raw.decode("utf-8", "backslashreplace")

@@ -7,7 +7,7 @@ from enum import Enum
 
 CLASSES = (
     "exec", "fork", "exit", "open", "unlink", "rename", "chmod", "listen", "bind", "connect", "capability",
-    "cgroup_birth", "cgroup_death",
+    "cgroup_birth", "cgroup_death", "syscall",
 )  # fmt: skip
 """Event classes by their number in bpf/record.h."""
 

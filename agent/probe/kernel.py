@@ -1,4 +1,7 @@
-"""Which kernel structures, members and system calls the hooks in bpf/*.c use, by name."""
+"""Which kernel structures and members the hooks in bpf/*.c use, by name.
+
+Where kernels call one differently, "|" separates the names, and the hooks use the first.
+"""
 
 from __future__ import annotations
 
@@ -19,28 +22,49 @@ WANTED: dict[str, dict[str, str]] = {
         "signal": "struct signal_struct *",
         "cgroups": "struct css_set *",
         "exit_code": "int",
+        "thread_pid": "struct pid *",
     },
-    "cred": {"uid.val": "u32", "gid.val": "u32", "cap_effective": "u64", "user_ns": "void *"},
+    "cred": {
+        "uid.val": "u32",
+        "gid.val": "u32",
+        "euid.val": "u32",
+        "egid.val": "u32",
+        "cap_effective": "u64",
+        "cap_permitted": "u64",
+        "cap_inheritable": "u64",
+        "user_ns": "void *",
+    },
+    "pid": {"level": "u32", "numbers": "u64"},
+    "upid": {},
     "signal_struct": {
         "live.counter": "int",
         "group_exit_code": "int",
         "flags": "u32",
         "tty": "struct tty_struct *",
+        "pids": "struct pid *[4]",
     },
-    "tty_struct": {"name": "char[64]"},
+    "tty_struct": {"name": "char[64]", "driver": "struct tty_driver *", "index": "int"},
+    "tty_driver": {"major": "int", "minor_start": "int"},
     "nsproxy": {"net_ns": "struct net *"},
     "net": {"ns.inum": "u32"},
     "css_set": {"subsys": "struct cgroup_subsys_state *[16]", "dfl_cgrp": "struct cgroup *"},
     "cgroup_subsys_state": {"cgroup": "struct cgroup *"},
     "cgroup": {"kn": "struct kernfs_node *", "root": "void *"},
     "kernfs_node": {"id": "u64"},
-    "mm_struct": {"exe_file": "struct file *", "arg_start": "u64", "arg_end": "u64"},
+    "mm_struct": {
+        "exe_file": "struct file *",
+        "arg_start": "u64",
+        "arg_end": "u64",
+        "env_start": "u64",
+        "env_end": "u64",
+    },
     "file": {
         "f_path.mnt": "struct vfsmount *",
         "f_path.dentry": "struct dentry *",
         "f_inode": "struct inode *",
         "f_mode": "u32",
         "f_flags": "u32",
+        "private_data": "void *",
     },
     "fs_struct": {
         "root.mnt": "struct vfsmount *",
@@ -57,8 +81,18 @@ WANTED: dict[str, dict[str, str]] = {
         "mnt_mountpoint": "struct dentry *",
         "mnt.mnt_root": "struct dentry *",
     },
-    "inode": {"i_mode": "u16", "i_ino": "u64", "i_sb": "struct super_block *"},
-    "super_block": {"s_magic": "u64"},
+    "inode": {
+        "i_mode": "u16",
+        "i_ino": "u64",
+        "i_sb": "struct super_block *",
+        "i_uid.val": "u32",
+        "i_gid.val": "u32",
+        "i_ctime_sec|__i_ctime.tv_sec|i_ctime.tv_sec": "u64",
+        "i_ctime_nsec|__i_ctime.tv_nsec|i_ctime.tv_nsec": "u32",
+        "i_mtime_sec|__i_mtime.tv_sec|i_mtime.tv_sec": "u64",
+        "i_mtime_nsec|__i_mtime.tv_nsec|i_mtime.tv_nsec": "u32",
+    },
+    "super_block": {"s_magic": "u64", "s_dev": "u32"},
     "sock": {
         "__sk_common.skc_family": "u16",
         "__sk_common.skc_daddr": "u32",
@@ -68,44 +102,37 @@ WANTED: dict[str, dict[str, str]] = {
         "__sk_common.skc_dport": "u16",
         "__sk_common.skc_num": "u16",
         "__sk_common.skc_net.net": "struct net *",
+        "__sk_common.skc_state": "u8",
         "sk_protocol": "u16",
+        "sk_type": "u16",
+        "sk_userlocks": "u8",
+        "sk_ack_backlog": "u32",
+        "sk_max_ack_backlog": "u32",
     },
+    "socket": {"sk": "struct sock *"},
+    "inet_connection_sock": {"icsk_bind_hash": "struct inet_bind_bucket *"},
+    "inet_bind_bucket": {"fastreuse": "s8"},
+    "unix_sock": {"addr": "struct unix_address *", "peer": "struct sock *"},
+    "unix_address": {"len": "u32", "name": "char[110]"},
     "pt_regs": {},
 }
 
 REGISTERS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
-    # members of pt_regs, and in their terms the first four arguments of a system call and of a kernel function
+    # members of pt_regs, and in their terms a system call's arguments and number, and a kernel function's arguments
     "x86_64": (
-        {"di": "u64", "si": "u64", "dx": "u64", "cx": "u64", "r10": "u64"},
+        dict.fromkeys(("di", "si", "dx", "cx", "r10", "r8", "r9", "orig_ax"), "u64"),
         {
-            "ARG0": "di",
-            "ARG1": "si",
-            "ARG2": "dx",
-            "ARG3": "r10",
-            "CALL0": "di",
-            "CALL1": "si",
-            "CALL2": "dx",
-            "CALL3": "cx",
+            "ARG0": "di", "ARG1": "si", "ARG2": "dx", "ARG3": "r10", "ARG4": "r8", "ARG5": "r9",
+            "CALL0": "di", "CALL1": "si", "CALL2": "dx", "CALL3": "cx", "CALL_NUMBER": "orig_ax",
         },
     ),
     "aarch64": (
-        {"orig_x0": "u64", "regs": "u64[31]"},
-        {"ARG0": "orig_x0", "CALL0": "regs[0]"}
-        | {f"{kind}{number}": f"regs[{number}]" for kind in ("ARG", "CALL") for number in (1, 2, 3)},
+        {"orig_x0": "u64", "regs": "u64[31]", "syscallno": "s32"},
+        {"ARG0": "orig_x0", "CALL0": "regs[0]", "CALL_NUMBER": "syscallno"}
+        | {f"ARG{number}": f"regs[{number}]" for number in range(1, 6)}
+        | {f"CALL{number}": f"regs[{number}]" for number in range(1, 4)},
     ),
-}
-
-SYSCALLS: dict[str, dict[str, int]] = {
-    "x86_64": {
-        "open": 2, "creat": 85, "openat": 257, "openat2": 437, "unlink": 87, "unlinkat": 263, "rename": 82,
-        "renameat": 264, "renameat2": 316, "chmod": 90, "fchmod": 91, "fchmodat": 268, "fchmodat2": 452,
-    },
-    "aarch64": {
-        "openat": 56, "openat2": 437, "unlinkat": 35, "renameat": 38, "renameat2": 276, "fchmod": 52,
-        "fchmodat": 53, "fchmodat2": 452,
-    },
 }  # fmt: skip
-ALL_SYSCALLS = tuple(SYSCALLS["x86_64"])
 
 V1_SUBSYSTEMS = {"blkio": "io", "cpu,cpuacct": "cpu", "net_cls,net_prio": "net_cls"}
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,11 @@ from typing import Any
 from agent.cgroups import Hierarchy
 from agent.probe import bpfmap, decode
 from agent.probe.hooks import CLASSES, HOOKS
+from agent.probe.record import DecodeError, event_class
 from agent.probe.ring import Ring
 from agent.probe.source import ClassCounters, ProbeError
+from agent.probe.syscalls import PROGRAM, SPEC_SIZE, Outcomes
+from agent.probe.watched import Watched
 from watchkeeper.events import AnyEvent, Bind
 
 _COUNTS = struct.Struct("@QQQQ")
@@ -81,6 +84,12 @@ class KernelSource:
         self._ring = Ring(held.pop("ring"), ring_bytes)
         self._counters = bpfmap.Map(held.pop("counters"), _COUNTS.size, per_cpu=True)
         self._ignored = bpfmap.Map(held.pop("ignored"), 1)
+        self._watched = Watched(
+            held.get(f"program:syscall:{PROGRAM}"),
+            bpfmap.Map(held.pop("specs"), SPEC_SIZE),
+            answer["tracepoints"],
+            answer["missing"].get(PROGRAM, ""),
+        )
         self._held = held
         self._decoded = dict.fromkeys(CLASSES, 0)
         self._lost = dict.fromkeys(CLASSES, 0)
@@ -110,6 +119,9 @@ class KernelSource:
         """Cgroup ids are never used again, so what the kernel's own bounded maps still hold of it ages out."""
         self._ignored.delete(struct.pack("@Q", cgroup))
 
+    def watch(self, wanted: Mapping[str, Outcomes]) -> dict[str, str]:
+        return self._watched.set(wanted)
+
     def play_canary(self) -> None:
         """Bind a UDP socket on the loopback and close it: nothing is sent, and the kernel must tell of it."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as canary:
@@ -119,6 +131,7 @@ class KernelSource:
         if self._closed:
             return
         self._closed = True
+        self._watched.close()
         for descriptor in self._held.values():
             os.close(descriptor)
         self._counters.close()
@@ -127,13 +140,13 @@ class KernelSource:
 
     def _decode(self, record: memoryview | bytes, boot: float) -> AnyEvent | None:
         try:
-            name = decode.event_class(record)
-        except decode.DecodeError:
+            name = event_class(record)
+        except DecodeError:
             self._lost["exec"] += 1  # whose it was can not be known; the gravest class stands for it
             return None
         try:
             event = decode.decode(record, boot)
-        except decode.DecodeError:
+        except DecodeError:
             self._lost[name] += 1
             return None
         self._decoded[name] += 1

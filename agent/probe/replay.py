@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 
 import msgspec
 
 from agent.probe.source import ClassCounters, ProbeError
+from agent.probe.syscalls import Outcomes
 from watchkeeper.events import AnyEvent
 
 _DECODER = msgspec.json.Decoder(AnyEvent)
@@ -67,6 +69,10 @@ class ReplaySource:
 
     def forget_cgroup(self, cgroup: int) -> None:
         """A recording remembers nothing of cgroups."""
+
+    def watch(self, wanted: Mapping[str, Outcomes]) -> dict[str, str]:
+        """A recording tells what it tells: nothing can be refused."""
+        return {}
 
     def play_canary(self) -> None:
         """There is no kernel to prove alive: the canary returns at once."""

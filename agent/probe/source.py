@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from agent.probe.syscalls import Outcomes
 from watchkeeper.events import AnyEvent
 
 
@@ -49,6 +51,11 @@ class Source(Protocol):
 
     def forget_cgroup(self, cgroup: int) -> None:
         """The cgroup is gone: drop what the kernel remembers of it."""
+        ...
+
+    def watch(self, wanted: Mapping[str, Outcomes]) -> dict[str, str]:
+        """Tell the system calls of these event types (``Syscall``) from now on, and no others. Returns those that can
+        not be told here, with the reason. What is wanted before and after is told without a gap."""
         ...
 
     def play_canary(self) -> None:

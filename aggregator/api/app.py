@@ -20,12 +20,15 @@ from aggregator.api import (
     middleware,
     models,
     nodes,
+    policies,
     problems,
     profiles,
+    rules,
 )
 from aggregator.api.context import Authority, Context
 from aggregator.api.sessions import Sessions
 from aggregator.config import Settings
+from aggregator.definitions import Definitions
 from aggregator.evaluation import Evaluation
 from aggregator.live import Live
 from aggregator.store.thread import StoreThread
@@ -45,6 +48,7 @@ Times are unix seconds. An error is `{"error": "what is wrong", "remedy": "what 
 def create_app(
     store: StoreThread,
     evaluation: Evaluation,
+    definitions: Definitions,
     live: Live,
     authority: Authority,
     settings: Settings,
@@ -67,7 +71,7 @@ def create_app(
     )
     given: dict[str, Any] = {"push_profile": push_profile, "evaluate": evaluate}
     app.state.context = Context(
-        store, evaluation, live, authority, settings, token, Sessions(session_key, token), tls, clock,
+        store, evaluation, definitions, live, authority, settings, token, Sessions(session_key, token), tls, clock,
         **{name: function for name, function in given.items() if function is not None},
     )  # fmt: skip
     app.include_router(_version_1())
@@ -86,6 +90,6 @@ def _version_1() -> APIRouter:
         422: {"model": models.Error, "description": "A parameter or the body is not as expected"},
     }
     router = APIRouter(prefix="/api/v1", dependencies=[Depends(authentication.require)], responses=answers)
-    for part in (controls, findings, nodes, profiles, evidence, events):
+    for part in (controls, findings, nodes, profiles, policies, rules, evidence, events):
         router.include_router(part.router)
     return router

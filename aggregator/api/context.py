@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from aggregator.api.sessions import GuessLimit, Sessions
 from aggregator.config import Settings
+from aggregator.definitions import Definitions
 from aggregator.evaluation import Evaluation
 from aggregator.live import Live
 from aggregator.store.thread import StoreThread
@@ -39,6 +40,7 @@ class Context:
 
     store: StoreThread
     evaluation: Evaluation
+    definitions: Definitions
     live: Live
     authority: Authority
     settings: Settings

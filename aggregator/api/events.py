@@ -28,9 +28,9 @@ async def events(context: ContextOf) -> EventSourceResponse:
     """Server-sent events.
 
     `finding`: a finding came or changed (body: as in GET findings); `node`: a node's state changed; `profile`: a
-    profile changed; `status`: a control's status changed; `lost`: `count` messages did not reach you because you
-    read too slowly. A comment comes every 15 s when nothing else does. Nothing is replayed after a reconnect
-    (Last-Event-ID is ignored): ask the other addresses for what is, then listen.
+    profile changed; `policy`: a policy was changed; `status`: a control's status changed; `lost`: `count` messages did
+    not reach you because you read too slowly. A comment comes every 15 s when nothing else does. Nothing is replayed
+    after a reconnect (Last-Event-ID is ignored): ask the other addresses for what is, then listen.
     """
     return EventSourceResponse(_events(context), ping=HEARTBEAT_SECONDS, headers={"x-accel-buffering": "no"})
 

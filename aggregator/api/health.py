@@ -66,6 +66,7 @@ def _snapshot(context: Context, store: Store, now: float) -> Snapshot:
         findings=findings,
         controls=_controls(context.evaluation, now),
         profiles=metrics.counted(str(profile.state) for profile in store.profiles()),
+        detection=context.definitions.current,
         messages=context.live.published,
         streams=context.live.subscribers,
         evaluated_at=store.last_judged(),

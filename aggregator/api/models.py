@@ -14,12 +14,13 @@ Scope = Literal["workload", "aws"]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$")]
 
 
-def _example(**values: Any) -> ConfigDict:
+def example(**values: Any) -> ConfigDict:
+    """Shown in the API's description."""
     return ConfigDict(json_schema_extra={"example": values})
 
 
 class Error(BaseModel):
-    model_config = _example(error='There is no finding "7f".', remedy="See GET /api/v1/findings.")
+    model_config = example(error='There is no finding "7f".', remedy="See GET /api/v1/findings.")
     error: str
     remedy: str = ""
 
@@ -46,7 +47,8 @@ class EvidenceLink(BaseModel):
 
 
 class Check(BaseModel):
-    """``type`` says how it is judged; ``reason`` why the status is what it is."""
+    """``type`` says how it is judged; ``reason`` why the status is what it is. Of a rule's check: the ``rule``, its
+    ``source``, and the ``policies`` that have it."""
 
     id: str
     type: str
@@ -60,10 +62,13 @@ class Check(BaseModel):
     reason: str
     open_findings: int
     overdue_findings: int
+    rule: str
+    source: str
+    policies: list[str]
 
 
 class Control(BaseModel):
-    model_config = _example(
+    model_config = example(
         id="CC7.2", scope="workload", title="Anomaly Detection and Analysis", status="partial",
         checks_passed=2, checks_total=6, open_findings=3, overdue_findings=0,
     )  # fmt: skip
@@ -100,7 +105,7 @@ class Controls(BaseModel):
 
 
 class Behaviour(BaseModel):
-    model_config = _example(behaviour_class="executed", process="/bin/sh", object="/tmp/busybox-x")  # noqa: S108
+    model_config = example(behaviour_class="executed", process="/bin/sh", object="/tmp/busybox-x")  # noqa: S108
     behaviour_class: BehaviourClass
     process: str
     object: str
@@ -148,7 +153,7 @@ class Process(BaseModel):
 
 
 class Triage(BaseModel):
-    model_config = _example(action="accept", who="admin", reason="new log shipper", at=1764000000.0, valid_until=0)
+    model_config = example(action="accept", who="admin", reason="new log shipper", at=1764000000.0, valid_until=0)
     action: TriageAction
     who: str
     reason: str
@@ -225,7 +230,8 @@ class EnforcedProfile(BaseModel):
 
 
 class Node(BaseModel):
-    """``state``: watched, degraded (its probe is not whole), silent (three heartbeats missed) or never (none yet)."""
+    """``state``: watched, degraded (its probe is not whole), silent (three heartbeats missed) or never (none yet).
+    ``rules_acknowledged``: it runs the rules and policies that it must."""
 
     name: str
     cluster: str
@@ -249,6 +255,10 @@ class Node(BaseModel):
     profiles: list[EnforcedProfile]
     canary_at: float
     containers: int
+    detection_hash: str
+    detection_problems: list[str]
+    rules_in_force: int
+    rules_acknowledged: bool
 
 
 class Nodes(BaseModel):
@@ -259,7 +269,7 @@ class Nodes(BaseModel):
 
 
 class NodeToken(BaseModel):
-    model_config = _example(token="worker-1.cXVpZXQ…")  # noqa: S106
+    model_config = example(token="worker-1.cXVpZXQ…")  # noqa: S106
     token: str
 
 

@@ -22,7 +22,7 @@ async def nodes(context: ContextOf) -> models.Nodes:
 @router.get("/nodes/{name}", responses={404: {"model": models.Error}})
 async def node(context: ContextOf, name: str) -> models.Node:
     """One node with its newest heartbeat."""
-    return representation.node(await record(context, name), context.clock())
+    return representation.node(await record(context, name), context.clock(), context.definitions.current)
 
 
 @router.post("/nodes/{name}/token")
@@ -33,9 +33,9 @@ async def token(context: ContextOf, name: models.Name) -> models.NodeToken:
 
 async def all_nodes(context: Context) -> models.Nodes:
     records: list[Node] = await context.store.call("nodes")
-    now = context.clock()
+    now, detection = context.clock(), context.definitions.current
     missing = sorted(set(context.settings.population.nodes) - {record.name for record in records})
-    return models.Nodes(nodes=[representation.node(record, now) for record in records], missing=missing)
+    return models.Nodes(nodes=[representation.node(record, now, detection) for record in records], missing=missing)
 
 
 async def record(context: Context, name: str) -> Node:

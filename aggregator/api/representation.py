@@ -6,9 +6,13 @@ from typing import Any
 
 import msgspec
 
-from aggregator.api import models
+from aggregator.api import models, policy_models
+from aggregator.detection import Detection
+from aggregator.policies import StatedPolicy, unknown_rules
 from aggregator.profiles import profile_id
 from aggregator.records import MergedProfile, Node, StoredFinding, Triage
+from aggregator.rulebook import KnownRule
+from rules.problems import Problem
 from watchkeeper.findings import Behaviour, ProfileKey
 
 SILENT_AFTER = 3  # heartbeats
@@ -22,8 +26,9 @@ def finding_detail(stored: StoredFinding, triages: list[Triage]) -> models.Findi
     return models.FindingDetail.model_validate(_finding(stored) | {"triages": msgspec.to_builtins(triages)})
 
 
-def node(record: Node, now: float) -> models.Node:
+def node(record: Node, now: float, detection: Detection) -> models.Node:
     plain = msgspec.to_builtins(record)
+    plain["rules_acknowledged"] = detection.is_acknowledged(record.cluster, record.detection_hash)
     plain["state"] = node_state(record, now)
     plain["lost_events"] = sum(c.dropped + c.lost_in_user_space for c in record.counters)
     plain["discarded"] = dict(record.discarded)
@@ -48,6 +53,32 @@ def profile_summary(profile: MergedProfile, open_findings: int) -> models.Profil
 def profile_detail(profile: MergedProfile, open_findings: int) -> models.ProfileDetail:
     entries = msgspec.to_builtins(profile.entries)
     return models.ProfileDetail.model_validate(_profile(profile, open_findings) | {"entries": entries})
+
+
+def policy(stated: StatedPolicy, detection: Detection) -> policy_models.Policy:
+    rules = detection.rulebook.rules
+    plain: dict[str, Any] = msgspec.to_builtins(stated.policy)
+    plain["scope"]["labels"] = dict(stated.policy.scope.labels)
+    plain["changed"] = stated.change and {name: getattr(stated.change, name) for name in ("who", "reason", "at")}
+    plain["sources"] = sorted({rules[name].source for name in stated.policy.rules if name in rules})
+    plain["unknown_rules"] = unknown_rules(stated.policy, detection.rulebook)
+    return policy_models.Policy.model_validate(plain)
+
+
+def rule(known: KnownRule, detection: Detection) -> policy_models.Rule:
+    having = [{"name": each.name, "enabled": each.enabled} for each in detection.by_rule.get(known.name, ())]
+    return policy_models.Rule.model_validate(msgspec.to_builtins(known) | {"policies": having})
+
+
+def problem(found: Problem) -> policy_models.Problem:
+    return policy_models.Problem(
+        severity=found.severity.value,
+        code=found.code,
+        message=found.message,
+        file=found.place.file,
+        line=found.place.line,
+        item=found.item,
+    )
 
 
 def deviations(findings: list[StoredFinding], key: ProfileKey) -> list[StoredFinding]:

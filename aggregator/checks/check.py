@@ -7,18 +7,30 @@ from dataclasses import dataclass, field
 
 from aggregator.checks.facts import Facts
 from aggregator.controls.status import COMPLETE, Requirement
-from aggregator.records import Observation
+from aggregator.detection import Detection
+from aggregator.records import Observation, Status
 
 EVENT_SOURCE_TTL = 15 * 60.0
 DAILY_TTL = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a check has its status ("": nothing beyond the figures), what to do, and the policies it is about."""
+
+    reason: str
+    remediation: tuple[str, ...]
+    policies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
-    """``type`` as in the catalogue, ``ttl`` in seconds. ``population`` gives None when nobody knows it.
+    """``type``: its key in the catalogue, ``ttl`` in seconds. ``population`` gives None when nobody knows it.
 
     ``missing``: why it can not be assessed at all, by source of a rule ("" for checks without one): this
-    program has nothing to judge it from. Never a pass, never silently nothing.
+    program has nothing to judge it from. Never a pass, never silently nothing. ``explain``: for checks whose
+    remediation depends on their state. ``of_rule``: for a type that is judged rule by rule, the check of one
+    (source, rule).
     """
 
     type: str
@@ -27,11 +39,15 @@ class Check:
     judge: Callable[[Facts, float], Iterator[Observation]]
     requirement: Requirement = COMPLETE
     missing: Mapping[str, str] = field(default_factory=dict)
+    explain: Callable[[Detection, Status], Explanation] | None = None
+    of_rule: Callable[[str, str], Check] | None = None
 
 
-def source_missing(type_: str, ttl: float, missing: Mapping[str, str]) -> Check:
+def source_missing(
+    type_: str, ttl: float, missing: Mapping[str, str], of_rule: Callable[[str, str], Check] | None = None
+) -> Check:
     """A check whose source this program does not have: its population is unknown and nothing is observed."""
-    return Check(type_, ttl, _unknown, _nothing, missing=missing)
+    return Check(type_, ttl, _unknown, _nothing, missing=missing, of_rule=of_rule)
 
 
 def _unknown(_facts: Facts, _now: float) -> None:

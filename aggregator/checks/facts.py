@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from aggregator.checks.rule_sets import RuleSets, told_by
+from aggregator.detection import Detection
 from aggregator.records import MergedProfile, Node, NodeInventory
 from watchkeeper.findings import Container, ProfileKey
 
@@ -34,6 +36,7 @@ class Facts:
     expected_nodes: tuple[str, ...] = ()
     hashes: Mapping[ProfileKey, str] = field(default_factory=dict)
     thresholds: Thresholds = Thresholds()
+    detection: Detection = field(default_factory=Detection)
 
     @cached_property
     def by_name(self) -> Mapping[str, Node]:
@@ -48,6 +51,33 @@ class Facts:
         """Nodes that must be watched; None when neither configuration nor enrolment names any."""
         names = self.expected_nodes or tuple(self.by_name)
         return frozenset(names) if names else None
+
+    @cached_property
+    def clusters(self) -> Mapping[str, tuple[Node, ...]]:
+        """The clusters of the nodes in scope, sorted, with those nodes."""
+        found: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            if node.name in (self.node_population or ()):
+                found.setdefault(node.cluster, []).append(node)
+        return {cluster: tuple(nodes) for cluster, nodes in sorted(found.items())}
+
+    @cached_property
+    def unenrolled(self) -> frozenset[str]:
+        """Nodes in scope that never enrolled: nobody knows their clusters."""
+        return frozenset(self.node_population or ()) - self.by_name.keys()
+
+    def rule_sets(self, now: float) -> Mapping[str, RuleSets]:
+        """What the nodes of each cluster told of the rules they run. Looked at once for all rules of a run."""
+        if now not in self._told:
+            silent = self.silent(now)
+            self._told[now] = {
+                cluster: told_by(nodes, silent, self.detection) for cluster, nodes in self.clusters.items()
+            }
+        return self._told[now]
+
+    @cached_property
+    def _told(self) -> dict[float, Mapping[str, RuleSets]]:
+        return {}
 
     @cached_property
     def workloads(self) -> Mapping[ProfileKey, tuple[tuple[str, Container], ...]]:

@@ -34,6 +34,11 @@ class CheckEntry:
     source: str = ""
     profiles: tuple[str, ...] = ()
 
+    @property
+    def key(self) -> str:
+        """What observations, findings, exceptions and evidence call it: checks with one key are judged once."""
+        return rule_key(self.source, self.rule) if self.rule else self.type
+
 
 @dataclass(frozen=True, slots=True)
 class ControlEntry:
@@ -98,6 +103,11 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     types: dict[str, _Type]
     families: tuple[Family, ...]
     controls: tuple[_Control, ...]
+
+
+def rule_key(source: str, rule: str) -> str:
+    """The key of the checks of one rule."""
+    return f"{RULE}:{source}:{rule}"
 
 
 def load(path: Path = SHIPPED) -> Catalogue:

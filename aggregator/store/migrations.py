@@ -68,7 +68,13 @@ _FIRST = (
     "CREATE TABLE judged (id INTEGER PRIMARY KEY CHECK (id = 1), at REAL NOT NULL)",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_POLICIES = (
+    """CREATE TABLE policy (
+        name TEXT PRIMARY KEY, body TEXT NOT NULL, who TEXT NOT NULL, at REAL NOT NULL
+    ) WITHOUT ROWID""",
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_FIRST, _POLICIES)
 
 
 def apply(database: sqlite_utils.Database, path: Path) -> None:

@@ -25,7 +25,7 @@ class Observations:
     def __init__(self, database: Database, chain: Chain) -> None:
         self._database = database
         self._chain = chain
-        self._cached: dict[tuple[str, str], JudgedResource] | None = None  # as in the database
+        self._cached: dict[str, dict[str, JudgedResource]] | None = None  # as in the database: by check, by resource
 
     def forget(self) -> None:
         """The transaction was rolled back."""
@@ -35,32 +35,31 @@ class Observations:
         known = self._known()
         sealed, affirmed = [], []
         for observation in observations:
-            subject = (observation.check, observation.resource)
-            before = known.get(subject)
+            of_check = known.setdefault(observation.check, {})
+            before = of_check.get(observation.resource)
             if before is None or _differs(before, observation, reaffirm_after):
-                known[subject] = self._sealed(observation)
-                sealed.append(known[subject])
+                judged = self._sealed(observation)
+                sealed.append(judged)
             else:
-                known[subject] = JudgedResource(
-                    observation, before.stream, before.sequence, before.hash, before.sealed_at
-                )
-                affirmed.append((observation.at, *subject))
+                judged = JudgedResource(observation, before.stream, before.sequence, before.hash, before.sealed_at)
+                affirmed.append((observation.at, observation.check, observation.resource))
+            of_check[observation.resource] = judged
         self._write(sealed)
         self._database.write_many("UPDATE observation SET at = ? WHERE check_type = ? AND resource = ?", affirmed)
         return len(sealed)
 
     def all(self) -> list[Observation]:
-        return [judged.observation for judged in self._known().values()]
+        return [judged.observation for of_check in self._known().values() for judged in of_check.values()]
 
     def judged(self, check: str, limit: int) -> list[JudgedResource]:
-        of_check = [judged for (name, _), judged in self._known().items() if name == check]
-        return sorted(of_check, key=_order)[:limit]
+        return sorted(self._known().get(check, {}).values(), key=_order)[:limit]
 
     def forget_others(self, kept: Iterable[tuple[str, str]]) -> None:
-        gone = set(self._known()) - set(kept)
+        known = self._known()
+        gone = {(check, resource) for check, of_check in known.items() for resource in of_check} - set(kept)
         self._database.write_many("DELETE FROM observation WHERE check_type = ? AND resource = ?", gone)
-        for subject in gone:
-            del self._known()[subject]
+        for check, resource in gone:
+            del known[check][resource]
 
     def accept_failure(self, exception: CheckException) -> None:
         self._database.write(
@@ -90,15 +89,12 @@ class Observations:
             ],
         )  # fmt: skip
 
-    def _known(self) -> dict[tuple[str, str], JudgedResource]:
+    def _known(self) -> dict[str, dict[str, JudgedResource]]:
         if self._cached is None:
-            rows = self._database.rows(f"SELECT {_SEALED} FROM observation")
-            self._cached = {
-                (row[0], row[1]): JudgedResource(
-                    Observation(row[0], row[1], Outcome(row[2]), row[3], row[4]), row[5], row[6], row[7], row[8]
-                )
-                for row in rows
-            }
+            self._cached = {}
+            for row in self._database.rows(f"SELECT {_SEALED} FROM observation"):
+                observation = Observation(row[0], row[1], Outcome(row[2]), row[3], row[4])
+                self._cached.setdefault(row[0], {})[row[1]] = JudgedResource(observation, *row[5:])
         return self._cached
 
 

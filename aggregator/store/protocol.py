@@ -18,6 +18,7 @@ from aggregator.records import (
     Node,
     NodeInventory,
     Observation,
+    PolicyChange,
     Sealed,
     StoredFinding,
     Triage,
@@ -101,11 +102,11 @@ class Store(Protocol):
     def triages(self, finding_id: str) -> list[Triage]: ...
 
     def open_findings(self, now: float) -> dict[str, tuple[int, int]]:
-        """For each check type: (open, overdue). Open: without triage."""
+        """For each check, by key: (open, overdue). Open: without triage."""
         ...
 
     def open_by_checks(self, now: float) -> dict[tuple[str, ...], tuple[int, int]]:
-        """As open_findings, for each combination of check types findings belong to: no finding counts twice."""
+        """As open_findings, for each combination of checks findings belong to: no finding counts twice."""
         ...
 
     def profiles(self) -> list[MergedProfile]: ...
@@ -154,13 +155,25 @@ class Store(Protocol):
 
     def intervals(self, subject: str, since: float = 0.0) -> list[Interval]: ...
 
+    def policy_changes(self) -> list[PolicyChange]:
+        """What people changed about policies, by name."""
+        ...
+
+    def keep_policy_change(self, change: PolicyChange, sealed: Mapping[str, object]) -> None:
+        """It replaces an earlier one of the same policy. ``sealed``: the body of its evidence, in ``definitions``."""
+        ...
+
+    def drop_policy_change(self, name: str, at: float, sealed: Mapping[str, object]) -> None:
+        """The policy is what files say again, or gone."""
+        ...
+
     def seal(self, stream: str, kind: str, at: float, body: object) -> Sealed: ...
 
     def evidence(
         self, *, stream: str = "", after: int = 0, limit: int = 100, about: str = "", newest: bool = False
     ) -> list[Sealed]:
         """Oldest first unless ``newest``. ``after``: with a stream the sequence number, else how many to skip.
-        ``about``: id of a finding or profile, name of a node, check type or resource."""
+        ``about``: id of a finding or profile, name of a node or policy, key of a check or resource."""
         ...
 
     def streams(self) -> list[str]: ...

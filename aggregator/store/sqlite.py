@@ -17,6 +17,7 @@ from aggregator.records import (
     Node,
     NodeInventory,
     Observation,
+    PolicyChange,
     Sealed,
     StoredFinding,
     Triage,
@@ -28,6 +29,7 @@ from aggregator.store.findings import Arrival, Findings, Repeat
 from aggregator.store.finite import finite
 from aggregator.store.nodes import Nodes
 from aggregator.store.observations import Intervals, Observations
+from aggregator.store.policies import Policies
 from aggregator.store.profiles import Profiles
 from watchkeeper.findings import Finding, ProfileEntry, ProfileKey, ProfileState
 
@@ -44,6 +46,7 @@ class SqliteStore:
         self._profiles = Profiles(self._database, self._chain)
         self._observations = Observations(self._database, self._chain)
         self._intervals = Intervals(self._database, self._chain)
+        self._policies = Policies(self._database, self._chain)
 
     def ingest(self) -> SqliteIngest:
         return SqliteIngest(self._writing(), self._nodes, self._findings, self._profiles, self._chain, self.clock)
@@ -144,6 +147,17 @@ class SqliteStore:
 
     def intervals(self, subject: str, since: float = 0.0) -> list[Interval]:
         return self._intervals.since(subject, since)
+
+    def policy_changes(self) -> list[PolicyChange]:
+        return self._policies.all()
+
+    def keep_policy_change(self, change: PolicyChange, sealed: Mapping[str, object]) -> None:
+        with self._writing():
+            self._policies.keep(change, sealed)
+
+    def drop_policy_change(self, name: str, at: float, sealed: Mapping[str, object]) -> None:
+        with self._writing():
+            self._policies.drop(name, at, sealed)
 
     def seal(self, stream: str, kind: str, at: float, body: object) -> Sealed:
         with self._writing():

@@ -27,7 +27,8 @@ async def nodes(request: Request, context: ContextOf, _: Visitor) -> Response:
 
 @router.get("/nodes/{name}")
 async def node(request: Request, context: ContextOf, _: Visitor, name: str) -> Response:
-    shown = representation.node(await api.record(context, name), context.clock())
+    record = await api.record(context, name)
+    shown = representation.node(record, context.clock(), context.definitions.current)
     return page(request, "node.html", node=shown)
 
 

@@ -69,10 +69,15 @@ class Exec(Event, frozen=True, tag="exec", kw_only=True):
 
 
 class Fork(Event, frozen=True, tag="fork", kw_only=True):
-    """``task`` is the parent."""
+    """``task`` is the parent; group and session are the child's, ``virtual_…`` in its own pid namespace (0: outside of it)."""
 
     child_pid: int
     child_start: int
+    child_virtual_pid: int = 0
+    group: int = 0
+    virtual_group: int = 0
+    session: int = 0
+    virtual_session: int = 0
 
 
 class Exit(Event, frozen=True, tag="exit", kw_only=True):

@@ -78,8 +78,8 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container as its runtime describes it. ``kind``: container, init, ephemeral, sandbox. ``privileged`` None: nobody
-    told. ``mounts`` and ``privileged`` do not go over the wire."""
+    """A container as its runtime describes it. ``kind``: container, init, ephemeral, sandbox. Whether it is privileged or
+    shares its host's namespaces, None: nobody told. That and ``mounts`` do not go over the wire."""
 
     id: str
     name: str = ""
@@ -95,6 +95,9 @@ class Container:
     workload: str = ""
     privileged: bool | None = None
     mounts: tuple[Mount, ...] = ()
+    host_network: bool | None = None
+    host_pid: bool | None = None
+    host_ipc: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,8 @@ class Scope:
 
     def covers_pod(self, namespace: str, labels: Sequence[tuple[str, str]]) -> bool:
         """Whether it covers what happens in a pod (``namespace`` "": no pod) of a cluster it covers."""
+        if self.namespaces and not namespace:
+            return False
         return _matches(namespace, self.namespaces) and set(self.labels) <= set(labels)
 
     def covers_account(self, account: str, region: str) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -31,22 +30,48 @@ from watchkeeper.findings import (
     Severity,
 )
 from watchkeeper.v1 import uplink_pb2 as pb
+from watchkeeper.wire_policies import detection_set, detection_set_message
+from watchkeeper.wire_values import MAX_TEXT, WireError, one_of
 
-MAX_TEXT = 4096  # characters: PATH_MAX
+__all__ = [
+    "MAX_COUNT",
+    "MAX_ITEMS",
+    "MAX_TEXT",
+    "Noun",
+    "WireError",
+    "behaviour",
+    "behaviour_message",
+    "container",
+    "container_message",
+    "detection_set",
+    "detection_set_message",
+    "finding",
+    "finding_message",
+    "pack",
+    "parse",
+    "process",
+    "process_message",
+    "profile",
+    "profile_delta",
+    "profile_delta_message",
+    "profile_entry",
+    "profile_entry_message",
+    "profile_key",
+    "profile_key_message",
+    "profile_message",
+    "time_of",
+    "unpack",
+]
+
 MAX_ITEMS = 256  # arguments, ancestors, labels, fields
 MAX_COUNT = 2**53  # what JSON can tell exactly
 
 Noun = Finding | FindingRepeat | ProfileDelta | Inventory
 
 _M = TypeVar("_M", bound=Message)
-_E = TypeVar("_E", bound=StrEnum)
 
 _ID = re.compile(r"[0-9a-f]{32}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-class WireError(Exception):
-    """A message can not be understood; the text names the field and what is wrong with it."""
 
 
 def pack(noun: Noun) -> tuple[str, bytes]:
@@ -114,7 +139,7 @@ def finding(message: pb.Finding) -> Finding:
         node=_required("finding.node", message.node),
         source=_required("finding.source", message.source),
         title=_required("finding.title", message.title),
-        severity=_one_of(Severity, "finding.severity", message.severity),
+        severity=one_of(Severity, "finding.severity", message.severity),
         fingerprint=_required("finding.fingerprint", message.fingerprint),
         occurred_at=time_of("finding.occurred_at", message.occurred_at),
         detected_at=time_of("finding.detected_at", message.detected_at),
@@ -156,7 +181,7 @@ def behaviour_message(behaviour: Behaviour) -> pb.Behaviour:
 
 def behaviour(message: pb.Behaviour) -> Behaviour:
     return Behaviour(
-        behaviour_class=_one_of(BehaviourClass, "behaviour.behaviour_class", message.behaviour_class),
+        behaviour_class=one_of(BehaviourClass, "behaviour.behaviour_class", message.behaviour_class),
         process=_cut(message.process),
         object=_cut(message.object),
     )
@@ -199,7 +224,7 @@ def profile_message(profile: Profile) -> pb.Profile:
 def profile(message: pb.Profile) -> Profile:
     return Profile(
         key=profile_key(message.key),
-        state=_one_of(ProfileState, "profile.state", message.state),
+        state=one_of(ProfileState, "profile.state", message.state),
         entries=tuple(profile_entry(entry) for entry in message.entries),
         inherited_from=_cut(message.inherited_from),
         hash=_cut(message.hash),
@@ -219,7 +244,7 @@ def profile_delta_message(delta: ProfileDelta) -> pb.ProfileDelta:
 def profile_delta(message: pb.ProfileDelta) -> ProfileDelta:
     return ProfileDelta(
         key=profile_key(message.key),
-        state=_one_of(ProfileState, "delta.state", message.state),
+        state=one_of(ProfileState, "delta.state", message.state),
         observed_seconds=time_of("delta.observed_seconds", message.observed_seconds),
         entries=tuple(profile_entry(entry) for entry in message.entries),
         last_novelty_at=time_of("delta.last_novelty_at", message.last_novelty_at),
@@ -308,13 +333,6 @@ def _required(name: str, text: str) -> str:
     if not text:
         raise WireError(f"{name}: is empty")
     return _cut(text)
-
-
-def _one_of(enumeration: type[_E], name: str, text: str) -> _E:
-    try:
-        return enumeration(text)
-    except ValueError:
-        raise WireError(f"{name}: {text[:40]!r} is none of {', '.join(enumeration)}") from None
 
 
 def time_of(name: str, seconds: float) -> float:

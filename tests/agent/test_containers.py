@@ -19,7 +19,7 @@ from agent.cgroups import Hierarchy, detect
 from agent.containers import REMEMBERED_SECONDS, Containers
 from agent.oci import Files
 from cli.sandbox import Sandbox
-from watchkeeper.findings import Container
+from watchkeeper.findings import Container, Mount
 
 ID = "0123456789abcdef" * 4
 OTHER = "fedcba9876543210" * 4
@@ -143,8 +143,17 @@ def test_crio_and_docker_files_name_containers(place: Place) -> None:
     }
     place.bundle(ID, annotations)
     place.containers.birth(7, f"/kubepods.slice/crio-{ID}.scope")
-    config = {"Name": "/db", "Image": f"sha256:{ID}", "Config": {"Image": "db:2", "Labels": None}}
+    points = {
+        "/data": {"Source": "/srv/db", "Destination": "/data", "RW": True, "Mode": "z", "Propagation": "rprivate"}
+    }
+    config = {
+        "Name": "/db",
+        "Image": f"sha256:{ID}",
+        "Config": {"Image": "db:2", "Labels": None},
+        "MountPoints": points,
+    }
     place.write(place.docker / OTHER / "config.v2.json", config)
+    place.write(place.docker / OTHER / "hostconfig.json", {"Privileged": True})
     place.containers.birth(8, f"/docker/{OTHER}")
     crio, docker = place.containers.find(7), place.containers.find(8)
     assert crio is not None
@@ -161,6 +170,7 @@ def test_crio_and_docker_files_name_containers(place: Place) -> None:
         f"sha256:{ID}",
         "Container/db",
     )
+    assert (docker.privileged, docker.mounts) == (True, (Mount("/srv/db", "/data", "z", True, "rprivate"),))
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"annotations": 3}', '{"annotations": null}', "\0"])
@@ -359,10 +369,32 @@ async def test_container_older_than_the_agent(sandbox: Sandbox) -> None:
         started_at=found.started_at,
         kind="container",
         workload="Deployment/shop",
+        privileged=False,
     )
     assert len(found.pod_uid) == 36
     assert abs(found.started_at - time.time()) < 600
     sandbox.remove(identifier)
+
+
+@pytest.mark.containers
+@pytest.mark.parametrize("privileged", [False, True])
+async def test_privileges_and_mounts_are_told(sandbox: Sandbox, tmp_path: Path, privileged: bool) -> None:
+    """The CRI and the bundle tell the same: whether a container is privileged, and what of the host it sees."""
+    (tmp_path / "data").mkdir()
+    name = f"mounting-{privileged}".lower()
+    source = str(tmp_path / "data")
+    identifier = await asyncio.to_thread(
+        sandbox.run, name, IMAGE, namespace="demo", pod=name, privileged=privileged, mounts={"/data": source}
+    )
+    async with Watched(sandbox) as watched:
+        told = await watched.named(identifier)
+    bundled = Files(states=(sandbox.directory,)).describe("containerd", identifier)
+    assert bundled is not None
+    mount = Mount(source, "/data", writable=False, propagation="private")
+    assert (told.privileged, told.mounts) == (privileged, (mount,))
+    assert bundled.container.privileged is privileged
+    assert mount in bundled.container.mounts
+    await asyncio.to_thread(sandbox.remove, identifier)
 
 
 @pytest.mark.containers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,10 @@ from agent.pipeline import Agent
 from agent.probe.recording import Recorder
 from agent.probe.replay import ReplaySource
 from agent.probe.source import ClassCounters
+from agent.probe.syscalls import Outcomes
 from agent.recorded_containers import RecordedContainers
 from agent.spool import Spool
+from agent.surroundings import unknown
 from watchkeeper import wire
 from watchkeeper.events import (
     AnyEvent,
@@ -71,6 +74,7 @@ class FakeSource:
     def __init__(self) -> None:
         self.missing_hooks: tuple[str, ...] = ()
         self.ignored: list[int] = []
+        self.watched: dict[str, Outcomes] = {}
         self.counted: list[ClassCounters] = []
         self.events: list[AnyEvent] = []
         self.closed = False
@@ -98,6 +102,10 @@ class FakeSource:
     def forget_cgroup(self, cgroup: int) -> None:
         pass
 
+    def watch(self, wanted: Mapping[str, Outcomes]) -> dict[str, str]:
+        self.watched = dict(wanted)
+        return {}
+
     def play_canary(self) -> None:
         self.canary_at = START
 
@@ -118,7 +126,8 @@ class Rig:
         self.spool = Spool(directory, 1 << 24)
         self.now = START
         self.containers = RecordedContainers()
-        self.agent = Agent(self.settings, self.source, self.containers, self.spool, clock=lambda: self.now)
+        around = unknown("node-1")
+        self.agent = Agent(self.settings, self.source, self.containers, self.spool, around, clock=lambda: self.now)
 
     def take(self, *events: AnyEvent) -> None:
         for event in events:

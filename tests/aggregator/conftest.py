@@ -14,10 +14,13 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from aggregator import rule_loader
 from aggregator.api.app import create_app
 from aggregator.authority import Authority
 from aggregator.config import PopulationSettings, Settings
 from aggregator.controls.catalogue import load
+from aggregator.definition_files import DefinitionFiles
+from aggregator.definitions import Definitions
 from aggregator.evaluation import Evaluation
 from aggregator.live import Live
 from aggregator.records import ClassCounters, EnforcedProfile, Node, NodeInventory, Triage, TriageAction
@@ -74,6 +77,53 @@ def drift(number: int, severity: Severity, behaviour: Behaviour, title: str, at:
     return Finding(**(values | changes))  # type: ignore[arg-type]
 
 
+RULES = """
+- list: shells
+  items: [sh, bash]
+- macro: opened_to_write
+  condition: (evt.type in (open, openat, openat2) and evt.arg.flags contains O_WRONLY)
+- rule: Write below etc
+  desc: A file below /etc was opened to be written
+  condition: opened_to_write and fd.name startswith /etc
+  output: written %fd.name by %proc.name
+  priority: ERROR
+  tags: [filesystem]
+- rule: Read sensitive file untrusted
+  desc: A file with secrets was read
+  condition: evt.type = openat and fd.name = /etc/shadow and not proc.name in (shells)
+  output: read %fd.name by %proc.name
+  priority: WARNING
+"""
+AUDIT_RULES = """
+- rule: Anonymous Request Allowed
+  desc: Nobody said who asks, and was let in
+  condition: ka.user.name = system:anonymous
+  output: allowed %ka.verb
+  priority: WARNING
+  source: k8s_audit
+- rule: Attach/Exec Pod
+  desc: Somebody entered a pod
+  condition: ka.verb = create and ka.target.subresource in (exec, attach)
+  output: entered %ka.target.name
+  priority: NOTICE
+  source: k8s_audit
+"""
+POLICIES = """
+policies:
+  - name: Files
+    description: What must not be written or read
+    enabled: true
+    rules: [Write below etc, Read sensitive file untrusted]
+  - name: Inadvised K8s User Activity
+    description: Users act where they should not
+    rules: [Anonymous Request Allowed]
+    severity: high
+  - name: Shop
+    enabled: true
+    scope: {clusters: [prod], namespaces: [shop, "team-*"], labels: {tier: front}}
+    rules: [Attach/Exec Pod]
+"""
+
 FINDINGS = [
     drift(1, Severity.CRITICAL, Behaviour(BehaviourClass.EXECUTED, "/bin/sh", "/tmp/busybox-x"),
           "Program outside the profile: /tmp/busybox-x", NOW - 240),
@@ -105,6 +155,7 @@ class Fleet:
     app: FastAPI
     store: StoreThread
     evaluation: Evaluation
+    definitions: Definitions
     live: Live
     clock: Clock
     settings: Settings
@@ -116,8 +167,17 @@ class Fleet:
         return httpx.AsyncClient(transport=transport, base_url="http://aggregator", headers=headers)
 
 
-def seed(store: SqliteStore, evaluation: Evaluation, clock: Clock) -> None:
-    """Two days of a fleet: two nodes that report, one silent; a learned and a learning profile; findings."""
+def define(directory: Path) -> DefinitionFiles:
+    """Rules and policies as if they were shipped."""
+    directory.mkdir()
+    for name, text in (("rules.yaml", RULES), ("audit.yaml", AUDIT_RULES), ("policies.yaml", POLICIES)):
+        (directory / name).write_text(text)
+    return DefinitionFiles(shipped=directory)
+
+
+def seed(store: SqliteStore, evaluation: Evaluation, clock: Clock, detection: str = "") -> None:
+    """Two days of a fleet: two nodes that report, one silent; a learned and a learning profile; findings.
+    ``detection``: hash of the rules that the first node runs."""
     hashed = behaviours_hash(set(LEARNED))
     enforced = EnforcedProfile(SHOP, ProfileState.LEARNED, hashed, 2, True)
     counters = (
@@ -129,11 +189,13 @@ def seed(store: SqliteStore, evaluation: Evaluation, clock: Clock) -> None:
     lost = (ClassCounters("open", 9000, 100, 8900, 214, 8680, 6),)
     worker = Node(
         "worker-1", "prod", "0.1.0", "6.18.0-1-amd64", NOW - 9 * DAY, NOW - 4, 10, NOW - 2 * DAY, "attached", (),
-        counters, "ab" * 32, 43 << 20, 611.4, 3, 40960, (), (enforced,), NOW - 30, 7,
+        counters, "ab" * 32, 43 << 20, 611.4, 3, 40960, (), (enforced,), NOW - 30, 7, detection_hash=detection,
+        rules_in_force=2,
     )  # fmt: skip
     second = Node(
         "worker-2", "prod", "0.1.0", "6.18.0-1-amd64", NOW - 9 * DAY, NOW - 6, 10, NOW - DAY, "degraded",
         ("connect4",), lost, "ab" * 32, 47 << 20, 320.0, 0, 4096, (("profile_delta", 2),), (enforced,), NOW - 30, 4,
+        detection_problems=("this kernel does not tell of openat2: too old",),
     )  # fmt: skip
     silent = Node("worker-3", "prod", "0.1.0", "6.18.0-1-amd64", NOW - 9 * DAY, NOW - 3 * DAY, 10, NOW - 8 * DAY,
                   "attached", resident_bytes=40 << 20)  # fmt: skip
@@ -160,7 +222,9 @@ async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
     store = StoreThread(SqliteStore(tmp_path / "store.sqlite", clock))
     nodes = ("worker-1", "worker-2", "worker-3", "worker-4")
     settings = Settings(state_directory=tmp_path, population=PopulationSettings(nodes))
-    evaluation = Evaluation(store.store, load(), nodes)
+    definitions = Definitions(store, define(tmp_path / "shipped"), rule_loader.make, clock)
+    await definitions.start()
+    evaluation = Evaluation(store.store, load(), nodes, detection=lambda: definitions.current)
     live = Live()
     pushed: list[ProfileKey] = []
 
@@ -171,11 +235,12 @@ async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
         await store.call(lambda _: evaluation.run(clock()))
 
     app = create_app(
-        store, evaluation, live, Authority(tmp_path), settings,
+        store, evaluation, definitions, live, Authority(tmp_path), settings,
         token=TOKEN, session_key="test-key", push_profile=push, evaluate=evaluate, clock=clock,
     )  # fmt: skip
-    await store.call(lambda s: seed(s, evaluation, clock))  # type: ignore[arg-type]
-    yield Fleet(app, store, evaluation, live, clock, settings, pushed)
+    hash = definitions.current.hash_for("prod")
+    await store.call(lambda s: seed(s, evaluation, clock, hash))  # type: ignore[arg-type]
+    yield Fleet(app, store, evaluation, definitions, live, clock, settings, pushed)
     live.close()
     store.close()
 

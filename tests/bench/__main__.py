@@ -9,11 +9,12 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import agent_start, latency
+from tests.bench import agent_start, latency, rules
 
 BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "agent_start": agent_start.measure,
     "latency": latency.measure,
+    "rules": rules.measure,
 }
 
 

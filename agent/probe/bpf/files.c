@@ -20,10 +20,6 @@ BPF_F_TABLE("hash", struct name, u8, sensitive, 1024, 1);
 
 struct syscall_exit { u64 hidden; int number; int unused; long result; };
 
-static __always_inline struct pt_regs *arguments(void) {
-    return (struct pt_regs *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
-}
-
 static __always_inline int is_sensitive_name(struct dentry *dentry) {
     u32 length = READ(dentry, d_name_len);
     if ( !(SENSITIVE_LENGTHS >> (length < NAME ? length : NAME - 1) & 1))
@@ -128,6 +124,18 @@ static __always_inline int is_silent(u32 class, struct task_struct *task, u64 *c
     return 1;
 }
 
+static __always_inline void append_name(struct scratch *scratch, u32 limit, struct place *place, u64 name) {
+    u64 end = scratch->end;
+    place->name_length = 0;
+    if (!name || end > limit - 2048)
+        return;
+    long length = bpf_probe_read_user_str(scratch->record + end, 2048, (void *)name);
+    if (length < 1)
+        return;
+    place->name_length = length;
+    scratch->end = end + length;
+}
+
 static __always_inline void append_place(struct scratch *scratch, u32 limit, struct place *place,
                                          struct task_struct *task, int descriptor, u64 name) {
     u64 begin = scratch->end;
@@ -142,16 +150,8 @@ static __always_inline void append_place(struct scratch *scratch, u32 limit, str
         struct dentry *dentry = descriptor == HERE ? READ(fs, pwd_dentry) : READ(file, f_path_dentry);
         place->flags = append_path(scratch, limit - 2048, task, mount, dentry);
     }
-    u64 end = scratch->end;
-    place->directory_length = end - begin;
-    place->name_length = 0;
-    if (!name || end > limit - 2048)
-        return;
-    long length = bpf_probe_read_user_str(scratch->record + end, 2048, (void *)name);
-    if (length < 1)
-        return;
-    place->name_length = length;
-    scratch->end = end + length;
+    place->directory_length = scratch->end - begin;
+    append_name(scratch, limit, place, name);
 }
 
 static __always_inline int report_path(u32 class, struct task_struct *task, u64 cgroup, int descriptor, u64 name,

@@ -6,32 +6,24 @@
 
 #define ANCESTORS 8
 #define EXEC_ARGUMENTS_TRUNCATED 256
-#define EXEC_UPPER_LAYER 512
 #define EXEC_MEMFD 1024
-#define OVERLAYFS_MAGIC 0x794c7630
+#define EXEC_AT 4096
 
 struct ancestor { u64 start; u32 tgid; u32 unused; char comm[16]; };
 
 struct exec_record {
     struct header header;
-    u64 inode;
-    u32 path_length, directory_length, arguments_length, directory_flags;
+    struct identity identity;
+    u64 inode, changed, modified; /* times in seconds, and nanoseconds below */
+    u32 changed_rest, modified_rest, owner, owner_group, mode, tty_device;
+    u32 path_length, directory_length, arguments_length, environment_length, directory_flags;
+    u32 ancestors_count;
     char tty[16];
-    u32 ancestors_count, unused;
     struct ancestor ancestors[ANCESTORS];
 };
 
 static __always_inline u32 executable_flags(struct file *file, struct inode *inode) {
-    u32 flags = 0;
-    struct super_block *superblock = READ(inode, i_sb);
-    if (READ(superblock, s_magic) == OVERLAYFS_MAGIC) {
-        /* overlayfs' own inode ends with the upper dentry right behind the VFS inode it embeds; the structure itself
-         * is in no vmlinux BTF when overlayfs is a module */
-        void *upper = 0;
-        bpf_probe_read_kernel(&upper, sizeof(upper), (void *)inode + SIZE_inode);
-        if (upper)
-            flags |= EXEC_UPPER_LAYER;
-    }
+    u32 flags = layer_flags(inode);
     struct dentry *dentry = READ(file, f_path_dentry);
     char name[8] = {};
     bpf_probe_read_kernel(name, 6, READ(dentry, d_name_name));
@@ -78,6 +70,47 @@ static __always_inline void append_arguments(struct scratch *scratch, struct exe
     scratch->end = end + length;
 }
 
+static __always_inline void append_environment(struct scratch *scratch, struct exec_record *record,
+                                               struct mm_struct *mm) {
+    u32 number = NR_execve;
+    struct spec *spec = specs.lookup(&number);
+    record->environment_length = 0;
+    if (!spec || !(spec->told & TELL_ENVIRONMENT))
+        return;
+    u64 start = READ(mm, env_start);
+    u64 length = READ(mm, env_end) - start;
+    u64 end = scratch->end;
+    if (length > 4096)
+        length = 4096;
+    if (end > THIRD || bpf_probe_read_user(scratch->record + end, length, (void *)start))
+        return;
+    record->environment_length = length;
+    scratch->end = end + length;
+}
+
+static __always_inline void describe_executable(struct exec_record *record, struct inode *inode) {
+    record->inode = READ(inode, i_ino);
+    record->changed = READ(inode, i_ctime_sec);
+    record->changed_rest = READ(inode, i_ctime_nsec) & 0x3fffffff; /* above it kernels keep a flag */
+    record->modified = READ(inode, i_mtime_sec);
+    record->modified_rest = READ(inode, i_mtime_nsec);
+    record->owner = READ(inode, i_uid_val);
+    record->owner_group = READ(inode, i_gid_val);
+    record->mode = READ(inode, i_mode);
+}
+
+static __always_inline void describe_terminal(struct exec_record *record, struct task_struct *task) {
+    struct signal_struct *signal = READ(task, signal);
+    struct tty_struct *tty = READ(signal, tty);
+    struct tty_driver *driver = READ(tty, driver);
+    __builtin_memset(record->tty, 0, sizeof(record->tty));
+    record->tty_device = 0;
+    if (!tty)
+        return;
+    record->tty_device = READ(driver, major) << 20 | (READ(driver, minor_start) + READ(tty, index));
+    bpf_probe_read_kernel_str(record->tty, sizeof(record->tty), (void *)&tty->name);
+}
+
 int process_exec(struct bpf_raw_tracepoint_args *ctx) {
     struct task_struct *task = (void *)ctx->args[0];
     COUNT(EXEC, seen);
@@ -90,24 +123,24 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx) {
     struct file *file = READ(mm, exe_file);
     struct inode *inode = READ(file, f_inode);
     struct fs_struct *fs = READ(task, fs);
-    record->inode = READ(inode, i_ino);
+    struct pt_regs *registers = arguments();
+    identify(&record->identity, task);
+    describe_executable(record, inode);
+    describe_terminal(record, task);
     record->header.flags = append_file(scratch, FIRST, task, file) | executable_flags(file, inode);
+    if ((int)READ(registers, CALL_NUMBER) == NR_execveat)
+        record->header.flags |= EXEC_AT;
     record->path_length = scratch->end - sizeof(struct exec_record);
     record->directory_flags = append_path(scratch, SECOND, task, READ(fs, pwd_mnt), READ(fs, pwd_dentry));
     record->directory_length = scratch->end - sizeof(struct exec_record) - record->path_length;
     append_arguments(scratch, record, mm);
-    struct signal_struct *signal = READ(task, signal);
-    struct tty_struct *tty = READ(signal, tty);
-    __builtin_memset(record->tty, 0, sizeof(record->tty));
-    if (tty)
-        bpf_probe_read_kernel_str(record->tty, sizeof(record->tty), (void *)&tty->name);
-    record->unused = 0;
+    append_environment(scratch, record, mm);
     add_ancestors(record, task);
     hand_over(scratch, EXEC);
     return 0;
 }
 
-struct fork_record { struct header header; u64 child_start; u32 child, unused; };
+struct fork_record { struct header header; u64 child_start; u32 child, unused; struct identity identity; };
 
 int process_fork(struct bpf_raw_tracepoint_args *ctx) {
     struct task_struct *parent = (void *)ctx->args[0];
@@ -119,6 +152,7 @@ int process_fork(struct bpf_raw_tracepoint_args *ctx) {
     fill(&record.header, FORK, parent, cgroup_id(chosen_cgroup(parent)));
     record.child = READ(child, tgid);
     record.child_start = READ(child, start_boottime);
+    identify(&record.identity, child);
     if (ring.ringbuf_output(&record, sizeof(record), 0))
         COUNT(FORK, dropped);
     else

@@ -6,7 +6,7 @@
 #define __always_inline inline __attribute__((always_inline))
 
 enum event_class { EXEC, FORK, EXIT, OPEN, UNLINK, RENAME, CHMOD, LISTEN, BIND, CONNECT, CAPABILITY, BIRTH, DEATH,
-                   CLASSES };
+                   SYSCALL, CLASSES };
 
 struct header {
     u32 type;
@@ -19,12 +19,20 @@ struct header {
     char comm[16];
 };
 
+/* What rules ask of a task beyond the header; follows it in the records of EXEC and SYSCALL. */
+struct identity {
+    u64 effective, permitted, inheritable;
+    u32 thread, effective_uid, effective_gid, virtual_pid, virtual_thread;
+    u32 group, virtual_group, session, virtual_session, unused;
+};
+
 struct counts { u64 seen, suppressed, submitted, dropped; };
 
-#define RECORD_MAX 16384
-#define FIRST 5120 /* where the first, second and third text of a record must end */
+#define RECORD_MAX 17408
+#define FIRST 5120 /* where the first, second, third and fourth text of a record must end */
 #define SECOND 9216
 #define THIRD 13312
+#define FOURTH 17408
 #define STEPS 64 /* path parts and mount crossings that are followed */
 
 /* A record under construction. `end` lives in memory, not in registers, so that the verifier need not follow every
@@ -39,6 +47,25 @@ BPF_RINGBUF_OUTPUT(ring, RING_PAGES); /* the first map: RING below relies on it 
 BPF_PERCPU_ARRAY(counters, struct counts, CLASSES);
 BPF_PERCPU_ARRAY(scratches, struct scratch, 1);
 BPF_F_TABLE("hash", u64, u8, ignored, 65536, 1); /* 1: allocate on use */
+
+/* How to tell of one system call; agent/probe/syscalls.py fills these in. Slots are where a value of the call is: its
+ * arguments (0-5), its result, zero, or the words of its struct open_how. */
+struct spec {
+    u16 told;
+    u8 traits;
+    u8 descriptor, listener, flags, how;
+    u8 address, address_length, message, buffer, size;
+    u8 names[3], directories[3];
+};
+BPF_ARRAY(specs, struct spec, 512);
+
+#define TELL_SUCCESS 1
+#define TELL_FAILURE 2
+#define TELL_READS 4      /* openings that succeed and only read */
+#define TELL_TCP 8        /* what goes over TCP */
+#define TELL_CONNECTED 16 /* what goes over sockets that are connected */
+#define TELL_LOCAL 32     /* descriptors that are no internet sockets */
+#define TELL_ENVIRONMENT 64
 
 #define RING ((void *)bpf_pseudo_fd(1, -1))
 
@@ -116,6 +143,41 @@ static __always_inline void fill(struct header *header, u32 type, struct task_st
     bpf_probe_read_kernel(header->comm, sizeof(header->comm), (void *)&leader->comm);
 }
 
+/* The number a process id, group or session has in the namespace of that level; 0 when it is outside of it. */
+static __always_inline u32 number_at(struct pid *pid, u32 level) {
+    u32 number = 0;
+    if (READ(pid, level) >= level)
+        bpf_probe_read_kernel(&number, sizeof(number), (void *)&pid->numbers + level * SIZE_upid);
+    return number;
+}
+
+static __always_inline void identify(struct identity *identity, struct task_struct *task) {
+    struct cred *cred = READ(task, cred);
+    struct signal_struct *signal = READ(task, signal);
+    struct pid *thread = READ(task, thread_pid);
+    struct pid *process = READ(signal, pids[1]);
+    struct pid *group = READ(signal, pids[2]);
+    struct pid *session = READ(signal, pids[3]);
+    u32 level = READ(thread, level);
+    identity->effective = READ(cred, cap_effective);
+    identity->permitted = READ(cred, cap_permitted);
+    identity->inheritable = READ(cred, cap_inheritable);
+    identity->thread = READ(task, pid);
+    identity->effective_uid = READ(cred, euid_val);
+    identity->effective_gid = READ(cred, egid_val);
+    identity->virtual_pid = number_at(process, level);
+    identity->virtual_thread = number_at(thread, level);
+    identity->group = number_at(group, 0);
+    identity->virtual_group = number_at(group, level);
+    identity->session = number_at(session, 0);
+    identity->virtual_session = number_at(session, level);
+    identity->unused = 0;
+}
+
+static __always_inline void release(struct scratch *scratch) {
+    __sync_fetch_and_add(&scratch->busy, -1);
+}
+
 /* The per-CPU scratch. Tracepoints run with preemption off on kernels known today; should one ever be entered while
  * another uses the scratch, the second is counted as dropped instead of mixing two records. */
 static __always_inline struct scratch *borrow(u32 class, u32 fixed_size) {
@@ -124,7 +186,7 @@ static __always_inline struct scratch *borrow(u32 class, u32 fixed_size) {
     if (!scratch)
         return 0;
     if (__sync_fetch_and_add(&scratch->busy, 1)) {
-        __sync_fetch_and_add(&scratch->busy, -1);
+        release(scratch);
         COUNT(class, dropped);
         return 0;
     }
@@ -143,7 +205,7 @@ static __always_inline void hand_over(struct scratch *scratch, u32 class) {
         COUNT(class, dropped);
     else
         COUNT(class, submitted);
-    __sync_fetch_and_add(&scratch->busy, -1);
+    release(scratch);
 }
 
 #define PATH_OUTSIDE 1   /* not below the process's root: told from the mount namespace's root */
@@ -186,6 +248,25 @@ static __always_inline u32 append_path(struct scratch *scratch, u32 limit, struc
 static __always_inline u32 append_file(struct scratch *scratch, u32 limit, struct task_struct *task,
                                        struct file *file) {
     return append_path(scratch, limit, task, READ(file, f_path_mnt), READ(file, f_path_dentry));
+}
+
+#define OVERLAYFS_MAGIC 0x794c7630
+#define LAYER_UPPER 512 /* in an overlay's writable layer, or in one of those below */
+#define LAYER_LOWER 2048
+
+/* overlayfs' own inode has the upper dentry right behind the VFS inode it embeds; the structure itself is in no vmlinux
+ * BTF when overlayfs is a module. */
+static __always_inline u32 layer_flags(struct inode *inode) {
+    struct super_block *superblock = READ(inode, i_sb);
+    if (READ(superblock, s_magic) != OVERLAYFS_MAGIC)
+        return 0;
+    void *upper = 0;
+    bpf_probe_read_kernel(&upper, sizeof(upper), (void *)inode + SIZE_inode);
+    return upper ? LAYER_UPPER : LAYER_LOWER;
+}
+
+static __always_inline struct pt_regs *arguments(void) {
+    return (struct pt_regs *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
 }
 
 static __always_inline struct file *file_of(struct task_struct *task, u32 descriptor) {

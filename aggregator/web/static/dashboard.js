@@ -105,7 +105,7 @@ function listen() {
     plan(); // what came while nobody listened
   };
   source.onerror = () => show("off", "Not connected");
-  for (const topic of ["finding", "profile", "status", "lost"]) source.addEventListener(topic, () => plan());
+  for (const topic of ["finding", "profile", "policy", "status", "lost"]) source.addEventListener(topic, () => plan());
   source.addEventListener("node", () => plan(HEARTBEATS_AFTER));
   source.addEventListener("finding", (message) => {
     const finding = JSON.parse(message.data);

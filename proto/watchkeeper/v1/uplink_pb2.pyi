@@ -91,7 +91,7 @@ class ClassCounters(_message.Message):
     def __init__(self, event_class: _Optional[str] = ..., seen: _Optional[int] = ..., suppressed: _Optional[int] = ..., submitted: _Optional[int] = ..., dropped: _Optional[int] = ..., decoded: _Optional[int] = ..., lost_in_user_space: _Optional[int] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("at", "started_at", "probe_state", "missing_hooks", "counters", "rule_set_hash", "resident_bytes", "cpu_seconds", "spool_records", "spool_bytes", "discarded", "profiles", "canary_at", "containers")
+    __slots__ = ("at", "started_at", "probe_state", "missing_hooks", "counters", "rule_set_hash", "resident_bytes", "cpu_seconds", "spool_records", "spool_bytes", "discarded", "profiles", "canary_at", "containers", "detection_hash", "detection_problems", "rules_in_force")
     class DiscardedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -113,6 +113,9 @@ class Heartbeat(_message.Message):
     PROFILES_FIELD_NUMBER: _ClassVar[int]
     CANARY_AT_FIELD_NUMBER: _ClassVar[int]
     CONTAINERS_FIELD_NUMBER: _ClassVar[int]
+    DETECTION_HASH_FIELD_NUMBER: _ClassVar[int]
+    DETECTION_PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    RULES_IN_FORCE_FIELD_NUMBER: _ClassVar[int]
     at: float
     started_at: float
     probe_state: str
@@ -127,7 +130,10 @@ class Heartbeat(_message.Message):
     profiles: _containers.RepeatedCompositeFieldContainer[ProfileState]
     canary_at: float
     containers: int
-    def __init__(self, at: _Optional[float] = ..., started_at: _Optional[float] = ..., probe_state: _Optional[str] = ..., missing_hooks: _Optional[_Iterable[str]] = ..., counters: _Optional[_Iterable[_Union[ClassCounters, _Mapping]]] = ..., rule_set_hash: _Optional[str] = ..., resident_bytes: _Optional[int] = ..., cpu_seconds: _Optional[float] = ..., spool_records: _Optional[int] = ..., spool_bytes: _Optional[int] = ..., discarded: _Optional[_Mapping[str, int]] = ..., profiles: _Optional[_Iterable[_Union[ProfileState, _Mapping]]] = ..., canary_at: _Optional[float] = ..., containers: _Optional[int] = ...) -> None: ...
+    detection_hash: str
+    detection_problems: _containers.RepeatedScalarFieldContainer[str]
+    rules_in_force: int
+    def __init__(self, at: _Optional[float] = ..., started_at: _Optional[float] = ..., probe_state: _Optional[str] = ..., missing_hooks: _Optional[_Iterable[str]] = ..., counters: _Optional[_Iterable[_Union[ClassCounters, _Mapping]]] = ..., rule_set_hash: _Optional[str] = ..., resident_bytes: _Optional[int] = ..., cpu_seconds: _Optional[float] = ..., spool_records: _Optional[int] = ..., spool_bytes: _Optional[int] = ..., discarded: _Optional[_Mapping[str, int]] = ..., profiles: _Optional[_Iterable[_Union[ProfileState, _Mapping]]] = ..., canary_at: _Optional[float] = ..., containers: _Optional[int] = ..., detection_hash: _Optional[str] = ..., detection_problems: _Optional[_Iterable[str]] = ..., rules_in_force: _Optional[int] = ...) -> None: ...
 
 class ProfileKey(_message.Message):
     __slots__ = ("cluster", "namespace", "workload", "container", "image_digest")
@@ -348,7 +354,67 @@ class Profile(_message.Message):
     def __init__(self, key: _Optional[_Union[ProfileKey, _Mapping]] = ..., state: _Optional[str] = ..., entries: _Optional[_Iterable[_Union[ProfileEntry, _Mapping]]] = ..., inherited_from: _Optional[str] = ..., hash: _Optional[str] = ...) -> None: ...
 
 class Configuration(_message.Message):
-    __slots__ = ("profiles",)
+    __slots__ = ("profiles", "detection")
     PROFILES_FIELD_NUMBER: _ClassVar[int]
+    DETECTION_FIELD_NUMBER: _ClassVar[int]
     profiles: _containers.RepeatedCompositeFieldContainer[Profile]
-    def __init__(self, profiles: _Optional[_Iterable[_Union[Profile, _Mapping]]] = ...) -> None: ...
+    detection: DetectionSet
+    def __init__(self, profiles: _Optional[_Iterable[_Union[Profile, _Mapping]]] = ..., detection: _Optional[_Union[DetectionSet, _Mapping]] = ...) -> None: ...
+
+class DetectionSet(_message.Message):
+    __slots__ = ("files", "policies")
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    POLICIES_FIELD_NUMBER: _ClassVar[int]
+    files: _containers.RepeatedCompositeFieldContainer[RuleFile]
+    policies: _containers.RepeatedCompositeFieldContainer[Policy]
+    def __init__(self, files: _Optional[_Iterable[_Union[RuleFile, _Mapping]]] = ..., policies: _Optional[_Iterable[_Union[Policy, _Mapping]]] = ...) -> None: ...
+
+class RuleFile(_message.Message):
+    __slots__ = ("name", "content")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    content: str
+    def __init__(self, name: _Optional[str] = ..., content: _Optional[str] = ...) -> None: ...
+
+class Policy(_message.Message):
+    __slots__ = ("name", "enabled", "rules", "description", "scope", "actions", "severity", "origin")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ENABLED_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    ACTIONS_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    ORIGIN_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    enabled: bool
+    rules: _containers.RepeatedScalarFieldContainer[str]
+    description: str
+    scope: Scope
+    actions: _containers.RepeatedScalarFieldContainer[str]
+    severity: str
+    origin: str
+    def __init__(self, name: _Optional[str] = ..., enabled: _Optional[bool] = ..., rules: _Optional[_Iterable[str]] = ..., description: _Optional[str] = ..., scope: _Optional[_Union[Scope, _Mapping]] = ..., actions: _Optional[_Iterable[str]] = ..., severity: _Optional[str] = ..., origin: _Optional[str] = ...) -> None: ...
+
+class Scope(_message.Message):
+    __slots__ = ("clusters", "namespaces", "labels", "accounts", "regions")
+    CLUSTERS_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACES_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
+    REGIONS_FIELD_NUMBER: _ClassVar[int]
+    clusters: _containers.RepeatedScalarFieldContainer[str]
+    namespaces: _containers.RepeatedScalarFieldContainer[str]
+    labels: _containers.RepeatedCompositeFieldContainer[Label]
+    accounts: _containers.RepeatedScalarFieldContainer[str]
+    regions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, clusters: _Optional[_Iterable[str]] = ..., namespaces: _Optional[_Iterable[str]] = ..., labels: _Optional[_Iterable[_Union[Label, _Mapping]]] = ..., accounts: _Optional[_Iterable[str]] = ..., regions: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Label(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: str
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...

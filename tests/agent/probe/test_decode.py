@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.probe.decode import DecodeError, capability_name, decode, event_class
+from agent.probe.decode import capability_name, decode
 from agent.probe.hooks import CLASSES
+from agent.probe.record import IDENTITY, DecodeError, event_class
 from watchkeeper import events
 
 HEADER = struct.Struct("@IIQQQQIIIIII16s")
@@ -29,8 +30,11 @@ TASK = events.Task(
 
 def test_header_becomes_task_and_time():
     """Boot time becomes unix time; the unset login is -1; the name ends at its NUL."""
-    record = header("fork") + struct.pack("@QII", 23, 29, 0)
-    assert decode(record, 100.0) == events.Fork(at=102.5, task=TASK, child_pid=29, child_start=23)
+    identity = IDENTITY.pack(0, 0, 0, 29, 0, 0, 2, 2, 17, 1, 16, 0, 0)
+    record = header("fork") + struct.pack("@QII", 23, 29, 0) + identity
+    assert decode(record, 100.0) == events.Fork(
+        at=102.5, task=TASK, child_pid=29, child_start=23, child_virtual_pid=2, group=17, virtual_group=1, session=16
+    )
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,10 @@ def test_exec_tells_program_arguments_and_directory(watch, tmp_path):
         tty=event.tty,
         inode=target.stat().st_ino,
         ancestors=event.ancestors,
+        tty_number=event.tty_number,
+        writable=event.writable,
+        changed_at=target.stat().st_ctime_ns,
+        modified_at=target.stat().st_mtime_ns,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import select
+import types
 import typing
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ BASIC: dict[Any, st.SearchStrategy[Any]] = {
     float: st.floats(allow_nan=False, allow_infinity=False),
     str: st.text(),
     bool: st.booleans(),
+    bytes: st.binary(),
 }
 ANY_EVENT = st.one_of(
     *(
@@ -41,6 +43,11 @@ def of(kind: Any) -> st.SearchStrategy[Any]:
         if parts[-1] is Ellipsis:
             return st.lists(of(parts[0]), max_size=3).map(tuple)
         return st.tuples(*(of(part) for part in parts))
+    if isinstance(kind, types.UnionType):
+        return st.one_of(*(st.none() if part is type(None) else of(part) for part in typing.get_args(kind)))
+    if typing.get_origin(kind) is dict:
+        keys, values = typing.get_args(kind)
+        return st.dictionaries(of(keys), of(values), max_size=3)
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return st.builds(kind, **{field.name: of(field.type) for field in msgspec.structs.fields(kind)})
     assert dataclasses.is_dataclass(kind), kind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,10 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
+from aggregator import rule_loader
 from aggregator.api.app import create_app
 from aggregator.authority import Authority
 from aggregator.config import Settings
 from aggregator.controls.catalogue import load
+from aggregator.definition_files import DefinitionFiles
+from aggregator.definitions import Definitions
 from aggregator.evaluation import Evaluation
 from aggregator.live import Live
 from aggregator.records import Interval, Status
@@ -152,8 +156,16 @@ async def test_empty_aggregator_says_what_to_do_next(tmp_path: Path) -> None:
     """With nothing in the store each page names the next step."""
     store = StoreThread(SqliteStore(tmp_path / "store.sqlite"))
     evaluation = Evaluation(store.store, load())
+    definitions = Definitions(store, DefinitionFiles(shipped=tmp_path / "none"), rule_loader.make, time.time)
     app = create_app(
-        store, evaluation, Live(), Authority(tmp_path), Settings(state_directory=tmp_path), token="t", session_key="k"
+        store,
+        evaluation,
+        definitions,
+        Live(),
+        Authority(tmp_path),
+        Settings(state_directory=tmp_path),
+        token="t",
+        session_key="k",
     )
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://aggregator") as client:

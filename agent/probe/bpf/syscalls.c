@@ -1,0 +1,296 @@
+/* System calls that rules ask for, told when they returned. One program for all of them: a row of `specs` says what of a
+ * call to tell; the agent puts it on the exit tracepoints that its rules need, and on no other.
+ *
+ * Safe: runs after the act, changes nothing, and takes nothing but reads; an outcome nobody asked for ends at the first
+ * comparison. The host's processes are told like those of containers, for rules look at them, too.
+ * Descriptors are what the kernel holds for them (file, socket). Texts, addresses and buffers are read from user memory
+ * after the call: another thread could have changed them in between. The same goes for what the call itself changed:
+ * after chroot and pivot_root a directory is told as seen from the new root.
+ * Misses: io_uring, 32-bit programs on a 64-bit kernel (the tracepoints are silent for them), and of a message all parts
+ * but the first. */
+
+#define RESULT 6
+#define NONE 7 /* a slot that is always zero */
+#define HOW 8
+#define PLAIN 14 /* in place of a directory: the text is no path */
+#define SLOTS 16 /* the last one: HERE */
+
+#define ADDRESS_LENGTH_AT 1 /* the length of the address is behind a pointer */
+#define RECEIVES 2
+
+#define WRITING 01103 /* O_ACCMODE | O_CREAT | O_TRUNC */
+#define STREAM 1
+#define BOUND_PORT 8
+#define ESTABLISHED 1
+#define BUFFER 128
+#define ADDRESS 112
+#define UNIX 1
+#define MOST_PARTS 8
+
+struct described {
+    u64 inode, magic;
+    u32 number, device, mode, flags, path_length;
+    u16 family, type, protocol, local_port, remote_port;
+    u8 state, server;
+    u32 local_length, remote_length; /* of the unix sockets' names */
+    char local[16], remote[16];
+};
+
+struct syscall_record {
+    struct header header;
+    struct identity identity;
+    u64 slots[HOW + 3];
+    u64 size;
+    u32 number, queued, queue_size;
+    u32 address_length, buffer_length, unused;
+    struct described described;
+    struct place places[3];
+    char address[ADDRESS];
+};
+
+struct part { u64 base, length; };
+struct message { u64 name; u32 name_length, unused; u64 parts, parts_count; };
+
+static __always_inline struct sock *sock_of(struct file *file) {
+    struct inode *inode = READ(file, f_inode);
+    if ((READ(inode, i_mode) & 0170000) != 0140000)
+        return 0;
+    struct socket *socket = READ(file, private_data);
+    return READ(socket, sk);
+}
+
+static __always_inline int is_internet(struct sock *sock) {
+    u32 family = READ(sock, __sk_common_skc_family);
+    return family == INET || family == INET6;
+}
+
+static __always_inline int is_unwanted(u32 told, struct spec *spec, u64 *slots, struct file *file) {
+    if (!file)
+        return 0;
+    if (!(told & TELL_READS) && spec->flags != NONE && !(slots[spec->flags & 15] & WRITING))
+        return 1;
+    struct sock *sock = sock_of(file);
+    if (!sock || !is_internet(sock))
+        return !(told & TELL_LOCAL);
+    if (!(told & TELL_TCP) && (READ(sock, sk_protocol) & 0xffff) == TCP)
+        return 1;
+    return !(told & TELL_CONNECTED) && READ(sock, __sk_common_skc_state) == ESTABLISHED;
+}
+
+/* Whether the local end is the server's. A port that connect chose has a bucket of its own (fastreuse -1), an accepted
+ * socket shares the one of bind but not the lock on it that the caller of bind has. */
+static __always_inline int is_server(struct sock *sock, struct described *described) {
+    u32 locked = READ(sock, sk_userlocks) >> USERLOCKS_SHIFT & BOUND_PORT;
+    if (described->state == LISTENING)
+        return 1;
+    if (described->type == DATAGRAM)
+        return locked != 0;
+    if (described->type != STREAM || locked)
+        return 0;
+    struct inet_connection_sock *connection = (void *)sock;
+    struct inet_bind_bucket *bucket = READ(connection, icsk_bind_hash);
+    return bucket && READ(bucket, fastreuse) >= 0;
+}
+
+static __always_inline u32 append_unix(struct scratch *scratch, struct unix_sock *sock) {
+    struct unix_address *address = sock ? READ(sock, addr) : 0;
+    u64 end = scratch->end;
+    if (!address || end > RECORD_MAX - 128)
+        return 0;
+    u64 length = READ(address, len);
+    length -= 2; /* the family in front of the name */
+    if (length > 108)
+        return 0;
+    bpf_probe_read_kernel(scratch->record + end, length, (void *)&address->name + 2);
+    scratch->end = end + length;
+    return length;
+}
+
+static __always_inline void describe_socket(struct scratch *scratch, struct described *described, struct sock *sock) {
+    described->family = READ(sock, __sk_common_skc_family);
+    described->type = READ(sock, sk_type);
+    described->protocol = READ(sock, sk_protocol);
+    described->state = READ(sock, __sk_common_skc_state);
+    if (described->family == INET || described->family == INET6) {
+        described->local_port = READ(sock, __sk_common_skc_num);
+        described->remote_port = bpf_ntohs(READ(sock, __sk_common_skc_dport));
+        described->server = is_server(sock, described);
+    }
+    if (described->family == INET) {
+        bpf_probe_read_kernel(described->local, 4, (void *)&sock->__sk_common_skc_rcv_saddr);
+        bpf_probe_read_kernel(described->remote, 4, (void *)&sock->__sk_common_skc_daddr);
+    }
+    if (described->family == INET6) {
+        bpf_probe_read_kernel(described->local, 16, (void *)&sock->__sk_common_skc_v6_rcv_saddr);
+        bpf_probe_read_kernel(described->remote, 16, (void *)&sock->__sk_common_skc_v6_daddr);
+    }
+    if (described->family == UNIX) {
+        struct unix_sock *local = (void *)sock;
+        described->server = described->state == LISTENING;
+        described->local_length = append_unix(scratch, local);
+        described->remote_length = append_unix(scratch, (void *)READ(local, peer));
+    }
+}
+
+static __always_inline void describe(struct scratch *scratch, struct described *described, struct task_struct *task,
+                                     struct file *file) {
+    __builtin_memset(described, 0, sizeof(*described));
+    if (!file)
+        return;
+    struct inode *inode = READ(file, f_inode);
+    struct super_block *superblock = READ(inode, i_sb);
+    described->inode = READ(inode, i_ino);
+    described->mode = READ(inode, i_mode);
+    described->magic = READ(superblock, s_magic);
+    described->device = READ(superblock, s_dev);
+    struct sock *sock = sock_of(file);
+    if (sock) {
+        describe_socket(scratch, described, sock);
+        return;
+    }
+    u64 begin = scratch->end;
+    described->flags = append_file(scratch, FIRST, task, file) | layer_flags(inode);
+    described->path_length = scratch->end - begin;
+}
+
+static __always_inline void append_places(struct scratch *scratch, struct syscall_record *record, struct spec *spec,
+                                          u64 *slots, struct task_struct *task) {
+    record->places[0] = record->places[1] = record->places[2] = (struct place){};
+    u64 name = slots[spec->names[0] & 15];
+    u32 directory = spec->directories[0] & 15;
+    if (name && directory == PLAIN)
+        append_name(scratch, SECOND, &record->places[0], name);
+    else if (name)
+        append_place(scratch, SECOND, &record->places[0], task, slots[directory], name);
+    name = slots[spec->names[1] & 15];
+    directory = spec->directories[1] & 15;
+    if (name && directory == PLAIN)
+        append_name(scratch, THIRD, &record->places[1], name);
+    else if (name)
+        append_place(scratch, THIRD, &record->places[1], task, slots[directory], name);
+    name = slots[spec->names[2] & 15];
+    if (name)
+        append_name(scratch, RECORD_MAX - 512, &record->places[2], name);
+}
+
+static __always_inline void add_address(struct syscall_record *record, struct spec *spec, u64 address, u64 length) {
+    volatile u64 known = (u32)length; /* else the compiler bounds a copy, and the verifier does not see it */
+    record->address_length = 0;
+    if (spec->traits & ADDRESS_LENGTH_AT) {
+        known = 0;
+        bpf_probe_read_user((void *)&known, 4, (void *)length);
+    }
+    length = known;
+    if (length > ADDRESS)
+        length = ADDRESS;
+    if (!address || bpf_probe_read_user(record->address, length, (void *)address))
+        return;
+    record->address_length = length;
+}
+
+static __always_inline u64 sum_of(struct message *message) {
+    struct part part = {};
+    u64 sum = 0;
+    for (int i = 0; i < MOST_PARTS && i < message->parts_count; i++) {
+        if (bpf_probe_read_user(&part, sizeof(part), (void *)message->parts + i * sizeof(part)))
+            break;
+        sum += part.length;
+    }
+    return sum;
+}
+
+static __always_inline void append_buffer(struct scratch *scratch, struct syscall_record *record, u64 base,
+                                          u64 length) {
+    u64 end = scratch->end;
+    record->buffer_length = 0;
+    if (length > BUFFER)
+        length = BUFFER;
+    if (!base || !length || end > RECORD_MAX - 128)
+        return;
+    if (bpf_probe_read_user(scratch->record + end, length, (void *)base))
+        return;
+    record->buffer_length = length;
+    scratch->end = end + length;
+}
+
+static __always_inline void append_message(struct scratch *scratch, struct syscall_record *record, struct spec *spec,
+                                           u64 *slots, long result) {
+    struct message message = {};
+    struct part first = { .base = slots[spec->buffer & 15], .length = slots[spec->size & 15] };
+    u64 address = slots[spec->address & 15], address_length = slots[spec->address_length & 15];
+    record->size = first.length;
+    if (spec->message != NONE) {
+        bpf_probe_read_user(&message, sizeof(message), (void *)slots[spec->message & 15]);
+        bpf_probe_read_user(&first, sizeof(first), (void *)message.parts);
+        address = message.name;
+        address_length = message.name_length;
+        record->size = sum_of(&message);
+    }
+    u64 moved = result < 0 ? 0 : result;
+    if (result < 0 && spec->traits & RECEIVES)
+        address = 0;
+    if (result < 0 && !(spec->traits & RECEIVES))
+        moved = record->size;
+    add_address(record, spec, address, address_length);
+    append_buffer(scratch, record, first.base, first.length < moved ? first.length : moved);
+}
+
+static __always_inline void add_queue(struct syscall_record *record, struct spec *spec, u64 *slots,
+                                      struct task_struct *task) {
+    record->queued = record->queue_size = record->unused = 0;
+    if (spec->listener == NONE)
+        return;
+    struct sock *sock = sock_of(file_of(task, slots[spec->listener & 15]));
+    record->queued = READ(sock, sk_ack_backlog);
+    record->queue_size = READ(sock, sk_max_ack_backlog);
+}
+
+static __always_inline void fill_slots(u64 *slots, long result) {
+    struct pt_regs *registers = arguments();
+    slots[0] = READ(registers, ARG0);
+    slots[1] = READ(registers, ARG1);
+    slots[2] = READ(registers, ARG2);
+    slots[3] = READ(registers, ARG3);
+    slots[4] = READ(registers, ARG4);
+    slots[5] = READ(registers, ARG5);
+    slots[RESULT] = result;
+    slots[SLOTS - 1] = HERE;
+}
+
+int syscall_exit(struct syscall_exit *ctx) {
+    u32 number = ctx->number;
+    long result = ctx->result;
+    struct spec *spec = specs.lookup(&number);
+    if (!spec)
+        return 0;
+    u32 told = spec->told;
+    if (!(told & (result < 0 ? TELL_FAILURE : TELL_SUCCESS)))
+        return 0;
+    COUNT(SYSCALL, seen);
+    struct task_struct *task = (void *)bpf_get_current_task();
+    u64 slots[SLOTS] = {};
+    fill_slots(slots, result);
+    if (spec->how != NONE)
+        bpf_probe_read_user(&slots[HOW], 24, (void *)slots[spec->how & 15]);
+    int descriptor = spec->descriptor == NONE ? -1 : slots[spec->descriptor & 15];
+    struct file *file = descriptor < 0 ? 0 : file_of(task, descriptor);
+    if (READ(task, tgid) == SELF || is_unwanted(told, spec, slots, file)) {
+        COUNT(SYSCALL, suppressed);
+        return 0;
+    }
+    struct scratch *scratch = borrow(SYSCALL, sizeof(struct syscall_record));
+    if (!scratch)
+        return 0;
+    struct syscall_record *record = (void *)scratch->record;
+    fill(&record->header, SYSCALL, task, cgroup_id(chosen_cgroup(task)));
+    identify(&record->identity, task);
+    __builtin_memcpy(record->slots, slots, sizeof(record->slots));
+    record->number = number;
+    describe(scratch, &record->described, task, file);
+    record->described.number = descriptor;
+    append_places(scratch, record, spec, slots, task);
+    append_message(scratch, record, spec, slots, result);
+    add_queue(record, spec, slots, task);
+    hand_over(scratch, SYSCALL);
+    return 0;
+}
