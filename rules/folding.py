@@ -177,6 +177,9 @@ class Graph:
         texts = tuple(literal.text for literal in literals)
         if left.key == EVENT_TYPE:
             self._check_event_types(expression.operator, texts)
+        if not texts:  # an empty list, to be filled by whoever needs it
+            _test(left, expression.operator, texts, expression.modifier)
+            return FALSE
         written = (left.key, expression.operator, expression.modifier, texts)
         return self._intern(written, lambda: _test(left, expression.operator, texts, expression.modifier))
 

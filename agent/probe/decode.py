@@ -6,6 +6,7 @@ import struct
 
 from agent.probe import decode_syscall
 from agent.probe.record import (
+    CREATED,
     HEADER,
     IDENTITY,
     LOWER_LAYER,
@@ -37,7 +38,6 @@ _CAPABILITY = struct.Struct("@QII")
 _CGROUP = struct.Struct("@QII")
 
 _ARGUMENTS_TRUNCATED, _MEMFD, _AT = 256, 1024, 4096
-_CREATED = 256
 _TCP = 6
 _DAC_OVERRIDE = 1
 
@@ -166,7 +166,7 @@ def _open(record: Buffer, flags: int, when: float, who: Task) -> events.Open:
     inode, open_flags, length = _OPEN.unpack_from(record, HEADER.size)
     path = part(record, HEADER.size + _OPEN.size, length)
     return events.Open(
-        at=when, task=who, path=walked(path, flags), flags=open_flags, created=bool(flags & _CREATED), inode=inode
+        at=when, task=who, path=walked(path, flags), flags=open_flags, created=bool(flags & CREATED), inode=inode
     )
 
 

@@ -26,6 +26,7 @@ class _Record:
     queue_size: int
     address: Address
     descriptor: Descriptor | None
+    created: bool
     texts: tuple[str, ...]
     paths: tuple[str, ...]
     buffer: bytes
@@ -72,8 +73,8 @@ def _read(record: Buffer) -> _Record:
         paths.append(place(record, offset, where) if where[1] else "")
         offset += where[0] + where[1]
     return _Record(
-        call, tuple(slots), size, queued, queue_size, told, found, tuple(texts), tuple(paths),
-        part(record, offset, buffer_length),
+        call, tuple(slots), size, queued, queue_size, told, found, descriptor.was_created(record, described),
+        tuple(texts), tuple(paths), part(record, offset, buffer_length),
     )  # fmt: skip
 
 
@@ -84,13 +85,12 @@ def _arguments(found: _Record) -> dict[str, int | str]:
     if call.flags != NONE and not found.slots[call.flags] & _CREATES:
         told["mode"] = 0
     if call.opens:
-        told |= {"dev": 0, "ino": 0}
-        if found.descriptor:
-            told |= {"dev": found.descriptor.device, "ino": found.descriptor.inode}
+        file = found.descriptor
+        told |= {"dev": file.device if file else 0, "ino": file.inode if file else 0, "created": int(found.created)}
     if call.listener != NONE:
         percent = found.queued * 100 // found.queue_size if found.queue_size else 0
         told |= {"queuepct": percent, "queuelen": found.queued, "queuemax": found.queue_size}
-    if call.address == 1:
+    if call.tells_address:
         told["addr"] = str(found.address)
     if call.message != NONE:
         told["size"] = max(0, found.slots[RESULT]) if call.receives else found.size

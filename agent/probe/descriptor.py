@@ -8,6 +8,7 @@ import struct
 from dataclasses import dataclass
 
 from agent.probe.record import (
+    CREATED,
     DETACHED,
     LOWER_LAYER,
     UPPER_LAYER,
@@ -84,6 +85,11 @@ def sockaddr(raw: bytes) -> Address:
     return Address()
 
 
+def was_created(record: Buffer, offset: int) -> bool:
+    """Whether the call that opened the file described at ``offset`` made it."""
+    return bool(_Described(*_DESCRIBED.unpack_from(record, offset)).flags & CREATED)
+
+
 def read(record: Buffer, offset: int, texts: int, call: Call, told: Address) -> tuple[Descriptor | None, int]:
     """The descriptor described at ``offset`` (None: there is none), and how many of the bytes at ``texts`` are its.
 
@@ -151,7 +157,7 @@ def _internet(found: _Described, call: Call, told: Address) -> Descriptor:
     raw = found.type == _RAW  # its "port" is the number of its protocol
     local = _endpoint(found.family, found.local, 0 if raw else found.local_port)
     remote = _endpoint(found.family, found.remote, found.remote_port)
-    if remote == Address() and call.names_peer:
+    if not found.remote_port and call.names_peer and told.address:
         remote = Address(told.address, told.port)
     mapped = found.family == socket.AF_INET6 and ("." in remote.address or "." in local.address)
     if mapped and local.address == "::":

@@ -58,6 +58,7 @@ WANTED: dict[str, dict[str, str]] = {
         "env_start": "u64",
         "env_end": "u64",
     },
+    "linux_binprm": {"fdpath": "char *"},
     "file": {
         "f_path.mnt": "struct vfsmount *",
         "f_path.dentry": "struct dentry *",
@@ -118,17 +119,17 @@ WANTED: dict[str, dict[str, str]] = {
 }
 
 REGISTERS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
-    # members of pt_regs, and in their terms a system call's arguments and number, and a kernel function's arguments
+    # members of pt_regs, and in their terms the arguments of a system call and of a kernel function
     "x86_64": (
-        dict.fromkeys(("di", "si", "dx", "cx", "r10", "r8", "r9", "orig_ax"), "u64"),
+        dict.fromkeys(("di", "si", "dx", "cx", "r10", "r8", "r9"), "u64"),
         {
             "ARG0": "di", "ARG1": "si", "ARG2": "dx", "ARG3": "r10", "ARG4": "r8", "ARG5": "r9",
-            "CALL0": "di", "CALL1": "si", "CALL2": "dx", "CALL3": "cx", "CALL_NUMBER": "orig_ax",
+            "CALL0": "di", "CALL1": "si", "CALL2": "dx", "CALL3": "cx",
         },
     ),
     "aarch64": (
-        {"orig_x0": "u64", "regs": "u64[31]", "syscallno": "s32"},
-        {"ARG0": "orig_x0", "CALL0": "regs[0]", "CALL_NUMBER": "syscallno"}
+        {"orig_x0": "u64", "regs": "u64[31]"},
+        {"ARG0": "orig_x0", "CALL0": "regs[0]"}
         | {f"ARG{number}": f"regs[{number}]" for number in range(1, 6)}
         | {f"CALL{number}": f"regs[{number}]" for number in range(1, 4)},
     ),

@@ -30,8 +30,8 @@ class Outcomes:
 
     ``reads``: openings that succeed and neither write nor create. ``tcp``, ``connected``: calls about TCP sockets, and
     about connected sockets of the internet. ``local``: calls about descriptors that are no sockets of the internet.
-    Calls without a descriptor, as failed ones often are, pass these three. ``environment``: of execve and execveat only:
-    the Exec events tell the environment.
+    Calls without a descriptor, as failed ones often are, pass these three. ``environment``: of execve and execveat
+    only: the Exec events tell the environment.
     """
 
     succeeded: bool = True
@@ -110,6 +110,11 @@ class Call:
         return self.listener != NONE
 
     @property
+    def tells_address(self) -> bool:
+        """Whether the address is an argument that rules know."""
+        return self.name in ("bind", "connect")
+
+    @property
     def names_peer(self) -> bool:
         """Whether the address in the call is the other end's."""
         return self.name != "bind" and (self.address != NONE or self.message != NONE)
@@ -154,7 +159,7 @@ CALLS = (
     Call("creat", 85, None, (_fd(RESULT), _mode(1)), (Text("name", 0),), descriptor=RESULT),
     Call("connect", 42, 203, (_fd(0),), descriptor=0, address=1, address_length=2),
     Call("accept", 43, 202, (_fd(RESULT),), descriptor=RESULT, listener=0),
-    Call("accept4", 288, 242, (_fd(RESULT),), descriptor=RESULT, listener=0),
+    Call("accept4", 288, 242, (_fd(RESULT), _flags(3)), descriptor=RESULT, listener=0),
     Call("bind", 49, 200, (_fd(0),), descriptor=0, address=1, address_length=2),
     Call("listen", 50, 201, (_fd(0), ("backlog", INT, 1)), descriptor=0),
     Call("socket", 41, 198, (_fd(RESULT), ("domain", INT, 0), ("type", INT, 1), ("proto", INT, 2)), descriptor=RESULT),
@@ -209,7 +214,7 @@ CALLS = (
     Call("chroot", 161, 51, texts=(Text("path", 0),)),
     Call("memfd_create", 319, 279, (_fd(RESULT), _flags(1)), (Text("name", 0, PLAIN),), descriptor=RESULT),
     Call("kill", 62, 129, (("pid", INT, 0), ("sig", INT, 1))),
-    Call("io_uring_setup", 425, 425, (("entries", WORD, 0),), descriptor=RESULT),
+    Call("io_uring_setup", 425, 425, (("entries", WORD, 0), ("flags", WORD, HOW + 1)), descriptor=RESULT, how=1),
     Call("execve", 59, 221, texts=(Text("filename", 0),)),
     Call("execveat", 322, 281, (), (Text("filename", 1, 0),)),
 )  # fmt: skip

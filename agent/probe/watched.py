@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import threading
+import time
 from collections.abc import Mapping, Set
 
 from agent.probe import attach, syscalls
@@ -27,7 +28,8 @@ class Watched:
         self._tracepoints = tracepoints
         self._reason = reason
         self._attached: dict[int, int] = {}  # number of the system call -> what holds the program there
-        self._leaving: set[int] = set()
+        self._leaving: dict[int, int] = {}
+        self._lock = threading.Lock()  # over what is left; held while the kernel lets go of one tracepoint
         self._leaver: threading.Thread | None = None
 
     def set(self, wanted: Mapping[str, Outcomes]) -> dict[str, str]:
@@ -40,8 +42,7 @@ class Watched:
         needed = {number for number, bits in told.items() if bits & (_SUCCESS | _FAILURE)}
         for number, call in syscalls.on_machine().items():
             self._specs.update(struct.pack("@I", number), syscalls.spec(call, told.get(number, 0)))
-        if self._leaving & needed:
-            self._wait()  # one program can not be on a tracepoint twice
+        self._stay(needed)
         for number in sorted(needed - self._attached.keys()):
             call = syscalls.on_machine()[number]
             if reason := self._attach(number, call):
@@ -55,7 +56,9 @@ class Watched:
 
     def close(self) -> None:
         self._leave(self._attached.keys())
-        self._wait()
+        leaver = self._leaver
+        if leaver is not None:
+            leaver.join()
         self._specs.close()
 
     def _attach(self, number: int, call: Call) -> str:
@@ -73,24 +76,27 @@ class Watched:
     def _leave(self, numbers: Set[int]) -> None:
         if not numbers:
             return
-        before = self._leaver
-        descriptors = [self._attached.pop(number) for number in sorted(numbers)]
-        self._leaving |= numbers
-        self._leaver = threading.Thread(target=_close, args=(before, descriptors), name="leave-tracepoints")
-        self._leaver.start()
+        with self._lock:
+            for number in tuple(numbers):
+                self._leaving[number] = self._attached.pop(number)
+            if self._leaver is None:
+                self._leaver = threading.Thread(target=self._let_go, name="leave-tracepoints")
+                self._leaver.start()
 
-    def _wait(self) -> None:
-        if self._leaver:
-            self._leaver.join()
-        self._leaver = None
-        self._leaving = set()
+    def _stay(self, needed: Set[int]) -> None:
+        """Keep what is wanted again before the thread came to it: a program can not be put on a tracepoint twice."""
+        with self._lock:
+            for number in needed & self._leaving.keys():
+                self._attached[number] = self._leaving.pop(number)
 
-
-def _close(before: threading.Thread | None, descriptors: list[int]) -> None:
-    if before:
-        before.join()
-    for descriptor in descriptors:
-        os.close(descriptor)
+    def _let_go(self) -> None:
+        while True:
+            with self._lock:
+                if not self._leaving:
+                    self._leaver = None
+                    return
+                os.close(self._leaving.popitem()[1])
+            time.sleep(0.001)  # else the lock would never be free for who waits for it
 
 
 def _told(wanted: Mapping[str, Outcomes]) -> dict[int, int]:

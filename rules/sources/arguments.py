@@ -152,7 +152,7 @@ def _executable_flags(event: Exec) -> int:
 
 def _packed(texts: tuple[str, ...]) -> bytes:
     """As the kernel keeps arguments: each with a zero byte behind."""
-    return b"".join(text.encode("utf-8", "surrogateescape") + b"\0" for text in texts)
+    return b"".join(text.encode("utf-8", "replace") + b"\0" for text in texts)
 
 
 def _of_descriptor(name: str, descriptor: Descriptor) -> int | None:

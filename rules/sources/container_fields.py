@@ -13,6 +13,7 @@ from watchkeeper.findings import Container, Mount
 
 HOST = "host"
 SHORT = 12  # characters of an id
+_BY_ID = "sha256:"
 _UNTOLD = "nobody asks the runtime for it."
 _GONE = "Falco does not tell it any more"
 
@@ -125,6 +126,8 @@ def _label(argument: str | None) -> Extractor:
 
 def _repository(container: Container) -> str:
     """A colon before the last slash belongs to the registry's port."""
+    if container.image.startswith(_BY_ID):
+        return ""
     name = container.image.partition("@")[0]
     slash = name.rfind("/")
     colon = name.find(":", slash + 1)
@@ -135,7 +138,7 @@ def _image_tag(activity: Activity) -> str | None:
     container = activity.container
     if container is None:
         return ""
-    if not container.image:
+    if not container.image or container.image.startswith(_BY_ID):
         return None
     return container.image.partition("@")[0].rpartition("/")[2].partition(":")[2]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 
 from rules.fields import Argument, Extractor, FieldInfo, Type, Value, always
@@ -64,8 +63,8 @@ def _numbers() -> tuple[FieldInfo, ...]:
         text("fd.uid", "Ids of thread and descriptor in one.", _unique, always),
         integer("fd.ino", "The file's inode.", _of(lambda found: found.inode), always),
         integer("fd.dev", "The file's device.", _of(lambda found: found.device), always),
-        integer("fd.dev.major", "The major number of it.", _of(lambda found: os.major(found.device)), always),
-        integer("fd.dev.minor", "The minor number of it.", _of(lambda found: os.minor(found.device)), always),
+        integer("fd.dev.major", "The major number of it.", _of(_major), always),
+        integer("fd.dev.minor", "The minor number of it.", _of(_minor), always),
     )
 
 
@@ -176,6 +175,14 @@ def _with_container(get: Callable[[Activity], str | None]) -> Extractor:
 def _character(activity: Activity) -> str | None:
     found = descriptor(activity)
     return sockets.character(found) if found is not None else _WITHOUT.get(activity.event.name)
+
+
+def _major(found: Descriptor) -> int:
+    return found.device >> 8 & 0xFFF
+
+
+def _minor(found: Descriptor) -> int:
+    return found.device & 0xFF | found.device >> 12 & 0xFFF00
 
 
 def _protocol(found: Descriptor) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from msgspec import structs
+
 from agent.processes import GONE, TICK, Processes
+from rules.sources.activity import Process as Activist
 from watchkeeper.events import Exec, Exit, Fork, Running, Task
 from watchkeeper.findings import Process
 
@@ -17,6 +20,19 @@ def task(pid: int, start: int, parent: int = 1, parent_start: int = 1, cgroup: i
 
 def execution(who: Task, executable: str, *arguments: str, memfd: bool = False) -> Exec:
     return Exec(at=1.0, task=who, executable=executable, arguments=arguments, memfd=memfd)
+
+
+def told(who: Task, group: int, session: int, virtual: int = 0) -> Task:
+    """The task with the ids that Exec and Syscall tell."""
+    return structs.replace(
+        who,
+        thread=who.pid,
+        group=group,
+        session=session,
+        virtual_pid=virtual or who.pid,
+        virtual_group=group,
+        virtual_session=session,
+    )
 
 
 def entered() -> Processes:
@@ -140,3 +156,120 @@ def test_records_do_not_change_under_who_holds_them() -> None:
     copy = replace(held)
     table.exec(execution(task(10, 100), "/bin/other"), True)
     assert held == copy
+
+
+FULL = Exec(
+    at=50.0,
+    task=told(task(10, 100, comm="app"), 10, 9, 2),
+    executable="/app",
+    arguments=("app",),
+    environment=("PATH=/bin", "HOME=/root"),
+    tty_number=34816,
+    inode=5,
+    changed_at=6,
+    modified_at=7,
+    upper_layer=True,
+    lower_layer=False,
+    writable=True,
+    memfd=False,
+)
+
+
+def test_process_is_what_its_exec_made_it() -> None:
+    """Everything rules ask of a process is kept from its exec."""
+    known: Activist = Processes().exec(FULL, False).after
+    assert (
+        known.name, known.environment, known.tty_number, known.session, known.group, known.virtual_pid,
+        known.virtual_group, known.virtual_session, known.inode, known.changed_at, known.modified_at,
+        known.upper_layer, known.lower_layer, known.writable, known.memfd,
+    ) == ("app", ("PATH=/bin", "HOME=/root"), 34816, 9, 10, 2, 10, 9, 5, 6, 7, True, False, True, False)  # fmt: skip
+
+
+def test_child_inherits_and_has_numbers_of_its_own() -> None:
+    """A fork inherits program, environment and terminal; ids and start are the child's, from the fork itself."""
+    table = Processes()
+    parent = table.exec(FULL, False).after
+    fork = Fork(
+        at=1_700_000_000.5, task=task(10, 100, comm="app"), child_pid=11, child_start=7_000_000_000,
+        child_virtual_pid=3, group=10, virtual_group=1, session=9, virtual_session=4,
+    )  # fmt: skip
+    table.fork(fork, False)
+    child = table.find(11, 7_000_000_000)
+    assert child is not None
+    assert abs(child.started_at - 1_700_000_000_500_000_000) < 1_000
+    assert child == replace(
+        parent, pid=11, start=7_000_000_000, parent_pid=10, parent_start=100, started_at=child.started_at,
+        virtual_pid=3, virtual_group=1, virtual_session=4,
+    )  # fmt: skip
+    assert child.environment is parent.environment
+
+
+def test_child_of_an_older_recording_has_its_parents_group() -> None:
+    """A fork that does not tell ids leaves group and session the parent's, and the own number unknown."""
+    table = Processes()
+    table.exec(FULL, False)
+    table.fork(Fork(at=1.0, task=task(10, 100), child_pid=11, child_start=110), False)
+    child = table.find(11, 110)
+    assert child is not None
+    assert (child.group, child.session, child.virtual_pid) == (10, 9, 0)
+
+
+def test_exec_keeps_when_the_process_started() -> None:
+    """A process is as old as its fork, not as its last exec."""
+    table = Processes()
+    table.fork(Fork(at=2_000.0, task=task(1, 1), child_pid=10, child_start=100), False)
+    started = [table.exec(execution(task(10, 100), name), False).after.started_at for name in ("/a", "/b")]
+    assert started == [2_000_000_000_000] * 2
+
+
+def test_names_and_sessions_change_without_an_exec() -> None:
+    """What a later event tells of name, group and session holds from then on; who held the old record keeps it."""
+    table = Processes()
+    before = table.exec(FULL, False).after
+    renamed = table.actor(structs.replace(FULL.task, comm="worker"))
+    assert renamed == replace(before, name="worker")
+    moved = told(task(10, 100, comm="worker"), 10, 10, 2)
+    assert table.actor(moved) == replace(before, name="worker", session=10, virtual_session=10)
+    assert table.actor(task(10, 100, comm="worker")) == table.find(10, 100) == table.actor(moved)
+
+
+def test_equal_environments_are_kept_once() -> None:
+    """An environment that differs in one variable shares the others with its parent's."""
+    table = Processes()
+    parent = table.exec(FULL, False).after
+    table.fork(Fork(at=1.0, task=task(10, 100), child_pid=11, child_start=110), False)
+    table.fork(Fork(at=1.0, task=task(10, 100), child_pid=12, child_start=120), False)
+    copy = tuple("".join(list(each)) for each in FULL.environment)
+    same = table.exec(structs.replace(FULL, task=task(11, 110, 10, 100), environment=copy), False).after
+    other = structs.replace(FULL, task=task(12, 120, 10, 100), environment=(*copy, "_=/app"))
+    differing = table.exec(other, False).after
+    assert same.environment is parent.environment
+    assert differing.environment == (*copy, "_=/app")
+    assert [a is b for a, b in zip(differing.environment, parent.environment, strict=False)] == [True, True]
+
+
+def test_ancestors_and_leader_are_found() -> None:
+    """The first ancestor is the parent; the leader of a session is the process whose number it has."""
+    table = Processes()
+    shell = table.exec(execution(told(task(9, 90, 0, 0), 9, 9), "/bin/sh"), False).after
+    parent = table.exec(structs.replace(FULL, task=told(task(10, 100, 9, 90), 10, 9)), False).after
+    child = table.exec(structs.replace(FULL, task=told(task(11, 110, 10, 100), 11, 9)), False).after
+    assert [table.ancestor(child, number) for number in (0, 1, 2, 3)] == [None, parent, shell, None]
+    assert [table.leader(each) for each in (shell, parent, child)] == [shell] * 3
+    table.exit(Exit(at=1.0, task=task(9, 90, 0, 0)))
+    assert table.leader(child) is None
+    table.exec(execution(told(task(9, 900, 0, 0), 5, 5), "/other"), False)
+    assert table.leader(child) is None
+
+
+def test_process_found_running_is_described() -> None:
+    """What /proc tells of a process is kept like what an exec tells."""
+    table = Processes()
+    event = Running(
+        at=1.0, task=told(task(10, 100, comm="app"), 10, 9), executable="/app", environment=("A=1",), tty_number=3
+    )
+    known = table.running(event, False)
+    assert (known.name, known.environment, known.tty_number, known.group, known.session, known.virtual_pid) == (
+        "app", ("A=1",), 3, 10, 9, 10,
+    )  # fmt: skip
+    assert known.started_at > 0

@@ -49,7 +49,7 @@ class Theatre:
             "privileged", IMAGE, pod="privileged", privileged=True, mounts={"/mnt": "/etc"}
         )
         sandbox.run("terminal", IMAGE, pod="terminal", command=["/bin/sh"], tty=True)
-        sandbox.run("visitor", IMAGE, pod="terminal", command=["/bin/whoami"], tty=True)
+        sandbox.run("visitor", IMAGE, pod="terminal", command=["/usr/bin/whoami"], tty=True)
 
     def play(self, act: Act) -> None:
         if act.where == HOST:

@@ -296,8 +296,8 @@ LIBC = ctypes.CDLL(None)
 @settings(max_examples=500, deadline=None)
 @given(ALPHABET, st.text(alphabet="ab/.-[]!^\\", max_size=6))
 def test_globs_match_what_the_c_library_matches(pattern: str, text: str) -> None:
-    """For patterns without collating symbols fnmatch(3) says the same."""
-    if "[." not in pattern:
+    """fnmatch(3) says the same, but for brackets that are broken off in a range or a collating symbol."""
+    if "[." not in pattern and not pattern.endswith("-"):
         assert bool(glob(pattern)(text)) == (LIBC.fnmatch(pattern.encode(), text.encode(), 0) == 0)
 
 

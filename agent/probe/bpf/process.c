@@ -123,12 +123,12 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx) {
     struct file *file = READ(mm, exe_file);
     struct inode *inode = READ(file, f_inode);
     struct fs_struct *fs = READ(task, fs);
-    struct pt_regs *registers = arguments();
+    struct linux_binprm *program = (void *)ctx->args[2];
     identify(&record->identity, task);
     describe_executable(record, inode);
     describe_terminal(record, task);
     record->header.flags = append_file(scratch, FIRST, task, file) | executable_flags(file, inode);
-    if ((int)READ(registers, CALL_NUMBER) == NR_execveat)
+    if (READ(program, fdpath)) /* x86 makes the number of the system call that of execve */
         record->header.flags |= EXEC_AT;
     record->path_length = scratch->end - sizeof(struct exec_record);
     record->directory_flags = append_path(scratch, SECOND, task, READ(fs, pwd_mnt), READ(fs, pwd_dentry));

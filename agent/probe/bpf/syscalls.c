@@ -150,6 +150,8 @@ static __always_inline void describe(struct scratch *scratch, struct described *
     }
     u64 begin = scratch->end;
     described->flags = append_file(scratch, FIRST, task, file) | layer_flags(inode);
+    if (READ(file, f_mode) & FMODE_CREATED)
+        described->flags |= OPEN_CREATED;
     described->path_length = scratch->end - begin;
 }
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from agent.probe.decode import capability_name, decode
 from agent.probe.hooks import CLASSES
 from agent.probe.record import IDENTITY, DecodeError, event_class
+from agent.probe.syscalls import on_machine
 from watchkeeper import events
 
 HEADER = struct.Struct("@IIQQQQIIIIII16s")
@@ -92,3 +93,66 @@ def test_short_and_unknown_records_are_refused(record):
     """Too few bytes or an unknown class is an error that says which."""
     with pytest.raises(DecodeError, match=r"too short|unknown class 99"):
         event_class(record)
+
+
+FIXED = struct.Struct("@11qQIIIIII")
+DESCRIBED = struct.Struct("@QQIIIIIHHHHHBBII16s16s")
+SOCKET, FILE = 0o140777, 0o100644
+
+
+def described(mode: int, path: int = 0, local: int = 0, remote: int = 0, family: int = 1) -> bytes:
+    return DESCRIBED.pack(9, 8, 3, 0, mode, 0, path, family, 1, 6, 0, 0, 1, 0, local, remote, b"", b"")
+
+
+def call(number: int, end: bytes, description: bytes, places: bytes, address: bytes = b"", buffer: int = 0) -> bytes:
+    """A record of a system call whose arguments are all 1 and whose result is 3."""
+    fixed = FIXED.pack(1, 1, 1, 1, 1, 1, 3, 0, 1, 1, 1, 7, number, 0, 0, len(address), buffer, 0)
+    return header("syscall") + IDENTITY.pack(*[0] * 13) + fixed + description + places + address.ljust(112, b"\0") + end
+
+
+PLACE = struct.Struct("@IIII")
+OPENED = call(
+    next(number for number, each in on_machine().items() if each.name == "openat"),
+    b"leaf\0etc\0" + b"dir\0" + b"name\0",
+    described(FILE, path=9),
+    PLACE.pack(4, 5, 0, 0) + PLACE.pack(0, 0, 0, 0) * 2,
+)
+
+
+def test_record_of_a_call_becomes_an_event():
+    """Arguments, resolved path and descriptor are where the table says."""
+    found = decode(OPENED, 0.0)
+    assert isinstance(found, events.Syscall)
+    assert (found.name, found.result, found.arguments, found.resolved, found.descriptor) == (
+        "openat",
+        3,
+        {"fd": 3, "dirfd": 1, "flags": 1, "mode": 0, "name": "name", "dev": 0, "ino": 9, "created": 0},
+        {"name": "/dir/name"},
+        events.Descriptor(3, "file", path="/etc/leaf", inode=9),
+    )
+
+
+@given(st.integers(0, len(OPENED) - 1))
+def test_truncated_records_of_calls_are_refused(length):
+    """A record that ends too early is refused, wherever it ends."""
+    with pytest.raises(DecodeError):
+        name = event_class(OPENED[:length])
+        assert name == "syscall"
+        decode(OPENED[:length], 0.0)
+
+
+LENGTH = st.one_of(st.integers(0, 60), st.integers(0, 2**32 - 1))
+
+
+@given(
+    st.sampled_from([*on_machine(), 511]),
+    st.binary(max_size=200),
+    st.builds(described, st.integers(0, 2**17), LENGTH, LENGTH, LENGTH, st.integers(0, 40)),
+    st.lists(LENGTH, min_size=12, max_size=12).map(lambda numbers: struct.pack("@12I", *numbers)),
+    st.binary(max_size=112),
+    LENGTH,
+)
+def test_arbitrary_records_of_calls_decode_or_are_refused(number, end, description, places, address, buffer):
+    """Whatever lengths, kinds and addresses a record claims, the result is an event or a DecodeError."""
+    with contextlib.suppress(DecodeError):
+        assert isinstance(decode(call(number, end, description, places, address, buffer), 0.0), events.Syscall)

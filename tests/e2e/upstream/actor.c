@@ -200,6 +200,7 @@ static int act(char **words, int count) {
     if (IS("unshare")) { report("unshare", unshare(CLONE_NEWUSER)); return 1; }
     if (IS("setuid")) { report("setuid", setuid(atoi(first))); return 2; }
     if (IS("fault")) { report("userfaultfd", syscall(SYS_userfaultfd, O_CLOEXEC)); return 1; }
+    if (IS("set")) { putenv(words[1]); return 2; }
     if (IS("session")) { report("setsid", setsid()); return 1; }
     if (IS("fork")) { /* the rest happens in a child */
         pid_t child = fork();

@@ -16,7 +16,7 @@ PLAIN, PRIVILEGED, TERMINAL, HOST, START = "plain", "privileged", "terminal", "h
 # Programs that are called as the rules expect; each is a copy of the actor.
 NAMES = (
     "actor", "apk", "debugfs", "java", "kubectl", "nc", "nginx", "nmap", "npm", "perl", "pkexec", "postgres", "rsync",
-    "sh", "shred", "ssh", "sshd", "sudo", "useradd", "xmrig",
+    "sh", "shred", "ssh", "sshd", "sudo", "useradd", "wget", "xmrig",
 )  # fmt: skip
 
 FILES: Mapping[str, tuple[bytes, int]] = {
@@ -86,7 +86,7 @@ STABLE = (
         fields={"proc.exe": "/tmp/dropped", "proc.name": "dropped", "evt.arg.flags": "EXE_WRITABLE|EXE_UPPER_LAYER"}),
     Act("Disallowed SSH Connection Non Standard Port", _actor("connect-out", OUTSIDE, "8443", name="ssh"), PRIVILEGED,
         {"fd.rport": 8443, "proc.name": "ssh"}),
-    Act("Fileless execution via memfd_create", _actor("from-memory", ACTOR), fields={"evt.type": "execveat"}),
+    Act("Fileless execution via memfd_create", _actor("fork", "from-memory", ACTOR), fields={"evt.type": "execveat"}),
 )  # fmt: skip
 
 FURTHER = (
@@ -99,7 +99,7 @@ FURTHER = (
     Act("Launch Privileged Container", (), START),
     Act("Launch Excessively Capable Container", (), START),
     Act("System procs network activity", _actor("connect-out", OUTSIDE, "81", name="sh"), PRIVILEGED),
-    Act("Program run with disallowed http proxy env", ["env", "HTTP_PROXY=http://127.0.0.1:1", "wget", "--help"]),
+    Act("Program run with disallowed http proxy env", _actor("set", "HTTP_PROXY=http://127.0.0.1:1", "as", "wget", "nothing")),
     Act("Unexpected UDP Traffic", _actor("connect-udp-out", OUTSIDE, "4567"), PRIVILEGED),
     Act("Non sudo setuid", _actor("setuid", "65534", "setuid", "0")),
     Act("User mgmt binaries", _actor("nothing", name="useradd"), HOST),
@@ -115,7 +115,7 @@ FURTHER = (
     Act("Mount Launched in Privileged Container", ["mount", "none", "/nowhere"], PRIVILEGED),
     Act("Launch Ingress Remote File Copy Tools in Container", ["wget", "--help"]),
     Act("Read environment variable from /proc files", _actor("read", "/proc/1/environ")),
-    Act("Exfiltrating Artifacts via Kubernetes Control Plane", ["tar", "cf", "/tmp/x.tar", "/etc/passwd"]),
+    Act("Exfiltrating Artifacts via Kubernetes Control Plane", ["tar", "cf", "/tmp/x.tar", "/tmp/tool"]),
     Act("Adding ssh keys to authorized_keys", _actor("write", "/root/.ssh/authorized_keys")),
     Act("Potential Local Privilege Escalation via Environment Variables Misuse",
         ["env", "GLIBC_TUNABLES=glibc.malloc.mxfast=glibc.malloc.mxfast=A", "true"]),
@@ -152,7 +152,7 @@ FURTHER = (
         _actor("fork", "run", "/actors/nmap", "nothing", name="npm")),
     Act("Known Cryptominer Process Executed", _actor("nothing", name="xmrig")),
     Act("Web Server Spawned Shell", _actor("fork", "run", "/bin/sh", "-c", "exit", name="nginx")),
-    Act("Web Server Spawned Suspicious Child Process", _actor("fork", "run", "/bin/whoami", name="nginx")),
+    Act("Web Server Spawned Suspicious Child Process", _actor("fork", "run", "/usr/bin/whoami", name="nginx")),
     Act("Reverse Shell from Web Server", _actor("fork", "run", "/bin/sh", "-c", ": bash -i", name="nginx")),
     Act("Privileged Container Device Access", _actor("write", "/dev/sd-strange")),
     Act("Container Access to Host Sensitive Paths", _actor("read", "/host/etc")),

@@ -19,6 +19,7 @@ CASES: dict[str, dict[str, list[dict[str, Any]]]] = {
     for rule, cases in yaml.safe_load(file.read_text()).items()
 }
 LONGEST_NAME = 15  # of a process, without the closing zero
+MOST_TYPES = 13  # that one rule is about: removing, renaming, linking, emptying and overwriting a history
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +33,11 @@ def matched(ruleset: Ruleset, case: dict[str, Any]) -> set[str]:
 
 def untagged(ruleset: Ruleset, wanted: dict[str, set[str]]) -> dict[str, set[str]]:
     tags = {rule.name: set(rule.rule.tags) for rule in ruleset.rules}
-    return {
-        name: needed - tags.get(name, set()) for name, needed in wanted.items() if not needed <= tags.get(name, set())
-    }
+    found = {name: needed - tags.get(name, set()) for name, needed in wanted.items()}
+    return {name: missing for name, missing in found.items() if missing}
 
 
-def _each(kind: str) -> list[Any]:
+def each(kind: str) -> list[Any]:
     return [
         pytest.param(rule, case, id=f"{rule}-{number}")
         for rule, cases in CASES.items()
@@ -50,13 +50,13 @@ def test_files_load_without_a_problem(ruleset: Ruleset) -> None:
     assert ruleset.problems == ()
 
 
-@pytest.mark.parametrize(("rule", "case"), _each("fires"))
+@pytest.mark.parametrize(("rule", "case"), each("fires"))
 def test_fires(ruleset: Ruleset, rule: str, case: dict[str, Any]) -> None:
     """The rule matches the event."""
     assert rule in matched(ruleset, case)
 
 
-@pytest.mark.parametrize(("rule", "case"), _each("quiet"))
+@pytest.mark.parametrize(("rule", "case"), each("quiet"))
 def test_is_quiet(ruleset: Ruleset, rule: str, case: dict[str, Any]) -> None:
     """The rule does not match the event, which is nearly what it is about."""
     assert rule not in matched(ruleset, case)
@@ -88,7 +88,7 @@ def test_priorities_are_those_of_the_tables(ruleset: Ruleset) -> None:
 
 def test_every_rule_names_its_event_types(ruleset: Ruleset) -> None:
     """No rule is asked about every event."""
-    assert max(len(rule.event_types) for rule in ruleset.rules) <= 8
+    assert max(len(rule.event_types) for rule in ruleset.rules) <= MOST_TYPES
 
 
 def test_names_of_programs_are_as_the_kernel_cuts_them() -> None:
