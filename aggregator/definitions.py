@@ -85,7 +85,8 @@ class Definitions:
         """Follow the files for ever; look at them at once when ``look`` is called."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), CHECK_SECONDS)
+                async with asyncio.timeout(CHECK_SECONDS):
+                    await self._asked.wait()
             asked = self._asked.is_set()
             self._asked.clear()
             if not asked and await asyncio.to_thread(self._files.stamp) == self._stamp:

@@ -194,7 +194,9 @@ class Service:
         """Time alone changes statuses, and so does news."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), self.settings.evaluation.interval_seconds)
+                # not wait_for, which in Python 3.11 forgets that it was cancelled when news comes at that moment
+                async with asyncio.timeout(self.settings.evaluation.interval_seconds):
+                    await self._news.wait()
             self._news.clear()
             try:
                 await self._evaluate()

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.cgroups import detect
-from agent.running import TICK, _endpoint, _stat, processes, same_start
+from agent.running import TICK, _endpoint, _stat, _status, processes, same_start
 from watchkeeper.events import Bind, Listen, Running
 
 SERVER = """
@@ -65,6 +65,45 @@ def test_running_process_is_described() -> None:
         assert (event.task.parent_pid, event.task.uid) == (os.getpid(), os.geteuid())
         assert event.task.cgroup == own.id_of(own.path_of(pid))
         assert event.task.network_namespace == Path("/proc/self/ns/net").stat().st_ino
+
+
+def test_ids_and_environment_are_told_like_the_kernels() -> None:
+    """Group, session, capabilities and environment are there from the start, the environment if asked for."""
+    code = "import os, sys; os.setsid(); print(flush=True); sys.stdin.read()"
+    pipe = subprocess.PIPE
+    environment = {"SHORT": "1", "LONG": "x" * 9000}
+    command = [sys.executable, "-IS", "-c", code]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdout.readline()
+        pid = process.pid
+        [event] = [each for each in _of(pid) if isinstance(each, Running)]
+        [silent] = [each for each in processes(detect(), environment=False) if each.task.pid == pid]
+        capabilities = int(_status(Path("/proc/self"))["CapEff"], 16)
+        process.stdin.close()
+    told = event.task
+    assert (told.thread, told.virtual_pid, told.virtual_thread, told.group, told.session) == (pid,) * 5
+    assert (told.virtual_group, told.virtual_session) == (pid, pid)
+    assert (told.effective_uid, told.effective_gid, told.cap_effective) == (os.geteuid(), os.getegid(), capabilities)
+    assert (event.environment[0], len("\0".join(event.environment)), event.tty_number) == ("SHORT=1", 4096, 0)
+    assert isinstance(silent, Running)
+    assert silent.environment == ()
+
+
+def test_ids_in_a_pid_namespace_are_its_own() -> None:
+    """A process in a pid namespace has its number there, and no group that is outside."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    with subprocess.Popen(["unshare", "--pid", "--fork", "cat"], stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        while not (children := Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()):
+            time.sleep(0.01)
+        [event] = [each for each in _of(int(children[0])) if isinstance(each, Running)]
+        process.stdin.close()
+    told = event.task
+    assert (told.pid, told.virtual_pid, told.group, told.virtual_group) == (int(children[0]), 1, os.getpgid(0), 0)
+    assert told.virtual_session == 0
 
 
 def test_sockets_that_wait_for_others() -> None:
