@@ -1,17 +1,18 @@
-"""What a container was made with, by its OCI specification or a CRI's verbose answer: privileges and mounts."""
+"""What a container was made with, by its OCI specification or a CRI's answer: privileges, namespaces, mounts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
-from watchkeeper.findings import Mount
+from watchkeeper.findings import Container, Mount
 
 MOST_MOUNTS = 128
 LONGEST = 4096  # characters of a path
 
+_NODE = 2  # the CRI's number for a namespace of the host
 _PROPAGATION = ("private", "rslave", "rshared")  # the CRI's numbers
 _OPTIONS = {
     "private": "private", "rprivate": "private", "slave": "rslave", "rslave": "rslave", "shared": "rshared",
@@ -42,7 +43,13 @@ class _Resources(msgspec.Struct):
     devices: list[_Device] | None = None
 
 
+class _Namespace(msgspec.Struct):
+    type: str = ""
+    path: str = ""
+
+
 class _Linux(msgspec.Struct):
+    namespaces: list[_Namespace] | None = None
     maskedPaths: list[str] | None = None  # noqa: N815, RUF100 - the OCI's spelling
     resources: _Resources | None = None
 
@@ -62,8 +69,15 @@ class Spec(msgspec.Struct):
     mounts: list[_SpecMount] | None = None
 
 
+class _NamespaceOptions(msgspec.Struct):
+    network: int = 0
+    pid: int = 0
+    ipc: int = 0
+
+
 class _SecurityContext(msgspec.Struct):
     privileged: bool = False
+    namespace_options: _NamespaceOptions | None = None
 
 
 class _ConfigLinux(msgspec.Struct):
@@ -91,10 +105,13 @@ class _Info(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """``privileged`` None: not told. ``mounts``: those of files of the host, in their order."""
+    """``privileged`` and ``host_…`` None: not told. ``mounts``: those of files of the host, in their order."""
 
     privileged: bool | None = None
     mounts: tuple[Mount, ...] = ()
+    host_network: bool | None = None
+    host_pid: bool | None = None
+    host_ipc: bool | None = None
 
 
 UNTOLD = Facts()
@@ -108,14 +125,36 @@ def from_info(info: str) -> tuple[str, Facts]:
         return "", UNTOLD
     facts = from_spec(found.runtimeSpec) if found.runtimeSpec else UNTOLD
     if found.privileged is not None:
-        facts = Facts(found.privileged, facts.mounts)
+        facts = replace(facts, privileged=found.privileged)
     if found.config is not None:
         facts = _from_config(found.config)
     return found.sandboxID, facts
 
 
 def from_spec(spec: Spec) -> Facts:
-    return Facts(_is_privileged(spec), bounded(_mount(mount) for mount in spec.mounts or () if _is_bind(mount)))
+    return Facts(
+        _is_privileged(spec),
+        bounded(_mount(mount) for mount in spec.mounts or () if _is_bind(mount)),
+        _is_of_host(spec, "network"),
+        _is_of_host(spec, "pid"),
+        _is_of_host(spec, "ipc"),
+    )
+
+
+def facts_of(container: Container) -> Facts:
+    """What is already known of a container."""
+    return Facts(container.privileged, container.mounts, container.host_network, container.host_pid, container.host_ipc)
+
+
+def with_facts(container: Container, facts: Facts) -> Container:
+    return replace(
+        container,
+        privileged=facts.privileged,
+        mounts=facts.mounts,
+        host_network=facts.host_network,
+        host_pid=facts.host_pid,
+        host_ipc=facts.host_ipc,
+    )
 
 
 def bounded(mounts: Iterable[Mount]) -> tuple[Mount, ...]:
@@ -135,7 +174,11 @@ def _from_config(config: _Config) -> Facts:
         )
         for mount in config.mounts or ()
     )
-    return Facts(context is not None and context.privileged, bounded(mounts))
+    privileged, options = (context.privileged, context.namespace_options) if context else (False, None)
+    if options is None:
+        return Facts(privileged, bounded(mounts))
+    shared = (options.network == _NODE, options.pid == _NODE, options.ipc == _NODE)
+    return Facts(privileged, bounded(mounts), *shared)
 
 
 def _is_privileged(spec: Spec) -> bool | None:
@@ -149,6 +192,16 @@ def _is_privileged(spec: Spec) -> bool | None:
         for device in devices
     )
     return _PRIVILEGED.issubset(capabilities.bounding or ()) and every and not spec.linux.maskedPaths
+
+
+def _is_of_host(spec: Spec, kind: str) -> bool | None:
+    """A namespace that the specification leaves out is the host's. One that is joined may be anybody's."""
+    if spec.linux is None or spec.linux.namespaces is None:
+        return None
+    paths = [namespace.path for namespace in spec.linux.namespaces if namespace.type == kind]
+    if not paths:
+        return True
+    return None if paths[0] else False
 
 
 def _is_bind(mount: _SpecMount) -> bool:

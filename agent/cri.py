@@ -13,7 +13,7 @@ import grpc.aio
 import msgspec
 from google.protobuf.message import Message
 
-from agent.container_spec import UNTOLD, Facts, from_info
+from agent.container_spec import UNTOLD, Facts, from_info, with_facts
 from watchkeeper.findings import Container
 from watchkeeper.v1 import cri_pb2 as cri
 
@@ -141,7 +141,7 @@ def describe(
     labels = status.labels
     name, namespace, uid, pod_labels = _pod_parts(status, pod)
     container = status.metadata.name or labels.get("io.kubernetes.container.name", "")
-    return Container(
+    found = Container(
         id=status.id,
         name=container,
         runtime=runtime,
@@ -154,9 +154,8 @@ def describe(
         started_at=(status.started_at or status.created_at) / 1e9,
         kind=_kind(container, dict(pod.annotations) if pod else {}),
         workload=workload(container, name, pod_labels),
-        privileged=facts.privileged,
-        mounts=facts.mounts,
     )
+    return with_facts(found, facts)
 
 
 def describe_sandbox(runtime: str, pod: cri.PodSandboxStatus) -> Container:

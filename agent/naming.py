@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent import cri
-from agent.container_spec import Facts
+from agent.container_spec import Facts, facts_of, with_facts
 from agent.cri import CriError, Runtime
 from agent.oci import Description
 from watchkeeper.findings import Container
@@ -71,7 +71,7 @@ async def _from(runtime: Runtime, known: Description) -> Container | None:
         if pod is None:
             return None
         found = cri.describe_sandbox(await runtime.name(), pod)
-        return replace(found, privileged=known.container.privileged, mounts=known.container.mounts)
+        return with_facts(found, facts_of(known.container))
     status = told.status
     sandbox = told.sandbox or known.sandbox
     pod = await runtime.pod(sandbox) if sandbox else None
@@ -81,7 +81,7 @@ async def _from(runtime: Runtime, known: Description) -> Container | None:
 
 def _facts(told: Facts, known: Container) -> Facts:
     """A runtime that tells nothing of it leaves what the files told."""
-    return told if told.privileged is not None else Facts(known.privileged, known.mounts)
+    return told if told.privileged is not None else facts_of(known)
 
 
 async def _after_removal(runtime: Runtime, known: Description) -> Container | None:

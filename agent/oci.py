@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from agent.cgroups import Hierarchy
-from agent.container_spec import Spec, bounded, from_spec
+from agent.container_spec import Spec, bounded, facts_of, from_spec, with_facts
 from agent.cri import digest, own_labels, workload
 from watchkeeper.findings import Container, Mount
 
@@ -151,15 +151,9 @@ class Files:
             content = _content(file)
             bundle = _decode(content, _Bundle, None)
             if bundle is not None:
-                facts = from_spec(_decode(content, Spec, Spec()))
-                known = Container(
-                    id=container,
-                    runtime=runtime,
-                    started_at=_born(file),
-                    privileged=facts.privileged,
-                    mounts=facts.mounts,
-                )
-                return _from_annotations(known, bundle.annotations or {})
+                known = Container(id=container, runtime=runtime, started_at=_born(file))
+                told = with_facts(known, from_spec(_decode(content, Spec, Spec())))
+                return _from_annotations(told, bundle.annotations or {})
         if runtime == "runc":
             name = Container(id=container, name=container, runtime=runtime, workload=f"Container/{container}")
             return Description(name)
@@ -197,7 +191,7 @@ class Files:
                 name = found.names[0] if found.names else container[:12]
                 known = Container(id=container, name=name, runtime="podman", workload=f"Container/{name}")
                 if bundled is not None:
-                    known = replace(known, privileged=bundled.privileged, mounts=bundled.mounts)
+                    known = with_facts(known, facts_of(bundled))
                 image = _decode(found.metadata.encode(), _PodmanMetadata, _PodmanMetadata()).image_name
                 return Description(replace(known, image=image, image_digest=digest(found.image)))
         return None

@@ -67,6 +67,7 @@ class Known:
     lower_layer: bool = False
     writable: bool = False
     memfd: bool = False
+    capabilities: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,7 @@ class Processes:
             lower_layer=event.lower_layer,
             writable=event.writable,
             memfd=event.memfd,
+            capabilities=(task.cap_effective, task.cap_permitted, task.cap_inheritable),
             **_ids(task),
         )
         self._keep(after)

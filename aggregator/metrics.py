@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from aggregator.alerts.outbox import Counters
 from aggregator.controls.catalogue import SOURCES
 from aggregator.detection import Detection
 from aggregator.records import Node, Status
@@ -37,6 +38,9 @@ NAMES: Mapping[str, str] = {
     "errors for which newer files were not taken",
     "watchkeeper_node_rules_in_force": "Rules that the node's agent judges by",
     "watchkeeper_node_rules_acknowledged": "1 when the node runs the rules and policies that it must, else 0",
+    "watchkeeper_alerts_total": "Findings told outside by sink (stdout, file, http) and outcome: delivered, failed, "
+    "dropped",
+    "watchkeeper_alerts_waiting": "Alerts that wait for a sink",
     "watchkeeper_messages_total": "Live messages by topic since the aggregator's start; topic finding counts arrivals "
     "and decisions",
     "watchkeeper_event_streams": "Open server-sent event streams",
@@ -68,6 +72,7 @@ class Snapshot:
     controls: Sequence[ControlStatus]
     profiles: Mapping[str, int]
     detection: Detection
+    alerts: Mapping[str, Counters]
     messages: Mapping[str, int]
     streams: int
     evaluated_at: float
@@ -86,7 +91,7 @@ class _Collected:
 def render(snapshot: Snapshot) -> bytes:
     """The exposition text."""
     registry = CollectorRegistry(auto_describe=False)
-    families = [*_nodes(snapshot), *_states(snapshot), *_detection(snapshot), *_controls(snapshot)]
+    families = [*_nodes(snapshot), *_states(snapshot), *_detection(snapshot), *_alerts(snapshot), *_controls(snapshot)]
     registry.register(_Collected(families))
     return generate_latest(registry)
 
@@ -148,6 +153,16 @@ def _detection(snapshot: Snapshot) -> list[Metric]:
         running.add_metric([node.name], node.rules_in_force)
         acknowledged.add_metric([node.name], detection.is_acknowledged(node.cluster, node.detection_hash))
     return [rules, policies, problems, running, acknowledged]
+
+
+def _alerts(snapshot: Snapshot) -> list[Metric]:
+    total = _counter("watchkeeper_alerts_total", "sink", "outcome")
+    waiting = _gauge("watchkeeper_alerts_waiting", "sink")
+    for sink, counters in sorted(snapshot.alerts.items()):
+        for outcome in ("delivered", "failed", "dropped"):
+            total.add_metric([sink, outcome], getattr(counters, outcome))
+        waiting.add_metric([sink], counters.waiting)
+    return [total, waiting]
 
 
 def _states(snapshot: Snapshot) -> list[Metric]:

@@ -1,7 +1,7 @@
 """The aggregator as a whole: wires everything once, runs it, and takes it down in the reverse order.
 
-settings -> authority -> store -> rules and policies -> catalogue -> evaluation -> live -> ingest (gRPC) ->
-API and dashboard (HTTP)
+settings -> authority -> store -> alerts -> rules and policies -> catalogue -> evaluation -> live ->
+ingest (gRPC) -> API and dashboard (HTTP)
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from typing import Any
 import uvicorn
 
 from aggregator import ingest, rule_loader
+from aggregator.alerts import alerts
+from aggregator.alerts.sink import AlertsError
 from aggregator.api import secrets
 from aggregator.api.app import create_app
 from aggregator.authority import Authority, AuthorityError
@@ -78,7 +80,7 @@ class Service:
             async with AsyncExitStack() as parts:
                 await self._start(parts)
                 self._parts = parts.pop_all()
-        except (AuthorityError, CatalogueError, IngestError, StoreError) as error:
+        except (AlertsError, AuthorityError, CatalogueError, IngestError, StoreError) as error:
             raise ServiceError(str(error)) from error
         return self
 
@@ -98,6 +100,7 @@ class Service:
         self.token = secrets.kept_secret(directory / secrets.TOKEN_FILE)
         self._store = StoreThread(SqliteStore(directory / STORE_FILE, self._clock))
         parts.callback(self._store.close)
+        self.alerts = alerts.configured(self.settings.alerts)
         files = DefinitionFiles(self.settings.rules.files, self.settings.policies.files)
         self.definitions = Definitions(self._store, files, rule_loader.make, self._clock, self._redefined)
         self._evaluation = Evaluation(
@@ -111,9 +114,11 @@ class Service:
             self._news.set,
             self._clock,
             detection=self._detection,
+            found=self.alerts.offer,
         )
         await self.definitions.start()
         await self._evaluate()
+        await parts.enter_async_context(self._running(self.alerts.run()))
         await parts.enter_async_context(self._serving_agents(authority))
         await parts.enter_async_context(self._serving_people(authority))
         await parts.enter_async_context(self._running(self._evaluate_always()))
@@ -146,6 +151,7 @@ class Service:
             tls=self.tls,
             push_profile=self._servicer.push_profile,
             evaluate=self._evaluate,
+            alerts=lambda: self.alerts.counters,
             clock=self._clock,
         )
         if self.tls:

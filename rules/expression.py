@@ -1,4 +1,5 @@
-"""The syntax tree of a condition. Pure data: parser and collector make it, compiler and the tests' interpreter read it."""
+"""The syntax tree of a condition. Pure data: parser and collector make it, compiler and the tests' interpreter read
+it."""
 
 from __future__ import annotations
 
@@ -57,9 +58,8 @@ class Exists:
 class Compare:
     """``operator``: as written, "==" already "=". ``modifier``: "", oneof, anyof, allof.
 
-    ``right``: a tuple of literals for lists (``in``, ``intersects``, ``pmatch``, and with a modifier), else one literal or
-    a right-hand transformer (``val(field)`` …).
-    """
+    ``right``: a tuple of literals for lists (``in``, ``intersects``, ``pmatch``, and with a modifier), else one
+    literal or a right-hand transformer (``val(field)`` …)."""
 
     left: Field | Transformed
     operator: str

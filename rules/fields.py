@@ -21,7 +21,8 @@ Extractor = Callable[[Any], Value | None]
 
 
 class Type(StrEnum):
-    """Decides which operators a field allows and what literals mean. Values extracted: str, int, bool, bytes, address."""
+    """Decides which operators a field allows and what literals mean. Values extracted: str, int, bool, bytes,
+    address."""
 
     STRING = "string"
     PATH = "path"  # a string that is a file's path
@@ -67,11 +68,12 @@ def always(_operator: str, _literals: Sequence[str]) -> bool:
 @dataclass(frozen=True, slots=True)
 class FieldInfo:
     """One field of a source. ``extractor(argument)`` gives the function that takes it out of an event; it raises
-    ValueError, with the reason, for an argument that is not allowed. ``varies(operator, literals)``: whether a comparison
-    like this can come out differently for two events of the same behaviour (section 4.2 of the design: same process
-    context, class and object); operator "" stands for the mere use in an output or on a right side.
-    ``right_side``: may stand in val(…) on the right. ``match``: given, it replaces the generic comparison for some operators: it gets operator and
-    literals and returns a predicate over the extracted value, or None where the generic comparison is right."""
+    ValueError, with the reason, for an argument that is not allowed. ``varies(operator, literals)``: whether a
+    comparison like this can come out differently for two events of the same behaviour (section 4.2 of the design: same
+    process context, class and object); operator "" stands for the mere use in an output or on a right side.
+    ``right_side``: may stand in val(…) on the right. ``match``: given, it replaces the generic comparison for some
+    operators: it gets operator and literals and returns a predicate over the extracted value, or None where the
+    generic comparison is right."""
 
     name: str
     type: Type

@@ -177,7 +177,8 @@ class Graph:
         texts = tuple(literal.text for literal in literals)
         if left.key == EVENT_TYPE:
             self._check_event_types(expression.operator, texts)
-        if not texts:  # an empty list, to be filled by whoever needs it
+        if not texts and left.extract is not None:
+            # An empty list, to be filled by whoever needs it: only a transformer's empty result is in it.
             _test(left, expression.operator, texts, expression.modifier)
             return FALSE
         written = (left.key, expression.operator, expression.modifier, texts)

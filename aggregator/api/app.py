@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.staticfiles import StaticFiles
 
 import watchkeeper
+from aggregator.alerts.outbox import Counters
 from aggregator.api import (
     authentication,
     controls,
@@ -58,6 +59,7 @@ def create_app(
     tls: bool = False,
     push_profile: Callable[[ProfileKey], Awaitable[None]] | None = None,
     evaluate: Callable[[], Awaitable[None]] | None = None,
+    alerts: Callable[[], Mapping[str, Counters]] | None = None,
     clock: Callable[[], float] = time.time,
 ) -> FastAPI:
     """Everything it works with is passed in; the app starts and closes none of it."""
@@ -69,7 +71,7 @@ def create_app(
         docs_url=None,  # FastAPI's own page loads its scripts from elsewhere; ours is aggregator/web/reference.py
         redoc_url=None,
     )
-    given: dict[str, Any] = {"push_profile": push_profile, "evaluate": evaluate}
+    given: dict[str, Any] = {"push_profile": push_profile, "evaluate": evaluate, "alerts": alerts}
     app.state.context = Context(
         store, evaluation, definitions, live, authority, settings, token, Sessions(session_key, token), tls, clock,
         **{name: function for name, function in given.items() if function is not None},

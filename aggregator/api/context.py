@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol, TypeVar
 
 from fastapi import Depends, Request
 
+from aggregator.alerts.outbox import Counters
 from aggregator.api.sessions import GuessLimit, Sessions
 from aggregator.config import Settings
 from aggregator.definitions import Definitions
@@ -36,7 +37,8 @@ async def _no_push(_key: ProfileKey) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """``push_profile`` sends a changed profile to the nodes; ``evaluate`` judges every check now."""
+    """``push_profile`` sends a changed profile to the nodes; ``evaluate`` judges every check now; ``alerts``: what
+    became of them, by sink."""
 
     store: StoreThread
     evaluation: Evaluation
@@ -50,6 +52,7 @@ class Context:
     clock: Callable[[], float]
     push_profile: Callable[[ProfileKey], Awaitable[None]] = _no_push
     evaluate: Callable[[], Awaitable[None]] = _nothing
+    alerts: Callable[[], Mapping[str, Counters]] = dict
     guesses: GuessLimit = field(default_factory=GuessLimit)
 
     async def judged(self, question: Callable[[Evaluation], T]) -> T:

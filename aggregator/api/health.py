@@ -67,6 +67,7 @@ def _snapshot(context: Context, store: Store, now: float) -> Snapshot:
         controls=_controls(context.evaluation, now),
         profiles=metrics.counted(str(profile.state) for profile in store.profiles()),
         detection=context.definitions.current,
+        alerts=context.alerts(),
         messages=context.live.published,
         streams=context.live.subscribers,
         evaluated_at=store.last_judged(),

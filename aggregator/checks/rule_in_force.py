@@ -60,9 +60,9 @@ def _state(rule: _Rule, detection: Detection) -> _State:
     if not policies:
         return _State("no policy has this rule", f'Create a policy with rule "{rule.name}".')
     if not enabled:
-        names = " or ".join(f'"{policy.name}"' for policy in policies)
-        verb = "is" if len(policies) == 1 else "are"
-        return _State(f"policy {names} {verb} disabled", f'Enable policy {names} with rule "{rule.name}".')
+        names = [f'"{policy.name}"' for policy in policies]
+        fault = f"policy {names[0]} is disabled" if len(names) == 1 else f"policies {' and '.join(names)} are disabled"
+        return _State(fault, f'Enable policy {" or ".join(names)} with rule "{rule.name}".')
     known = detection.rulebook.rules.get(rule.name)
     if known is None or known.source not in (rule.source, ""):
         return _State(f"no rule file holds it for source {rule.source}", f'Load a rule file with rule "{rule.name}".')

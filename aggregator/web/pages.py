@@ -6,13 +6,13 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from aggregator.api.problems import Problem
-from aggregator.web import controls, evidence, findings, nodes, profiles, reference, session
+from aggregator.web import controls, evidence, findings, nodes, policies, profiles, reference, session
 from aggregator.web.rendering import STATIC, page
 
 __all__ = ["STATIC", "problem_page", "router"]
 
 router = APIRouter()
-for part in (session, controls, findings, nodes, profiles, evidence, reference):
+for part in (session, controls, findings, nodes, profiles, policies, evidence, reference):
     router.include_router(part.router)
 
 

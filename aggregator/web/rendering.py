@@ -66,7 +66,11 @@ STATE_WORDS = {
     "never": "Never reported",
     "learning": "Learning",
     "learned": "Learned",
+    "enabled": "Enabled",
+    "disabled": "Disabled",
 }
+SOURCE_WORDS = {"syscall": "system calls", "k8s_audit": "Kubernetes audit", "aws_cloudtrail": "CloudTrail"}
+POLICY_ORIGIN_WORDS = {"shipped": "shipped", "file": "from a file", "api": "made here"}
 
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
@@ -164,6 +168,7 @@ def _environment() -> Environment:
         pretty=pretty,
         short=short,
         size=size,
+        source_words=lambda source: SOURCE_WORDS.get(source, source),
         subjects=subjects,
         when=when,
     )
@@ -175,6 +180,7 @@ def _environment() -> Environment:
         action_words=ACTION_WORDS,
         origin_words=ORIGIN_WORDS,
         state_words=STATE_WORDS,
+        origin_of_policy=POLICY_ORIGIN_WORDS,
     )
     return environment
 

@@ -26,8 +26,8 @@ class Task(msgspec.Struct, frozen=True):
     cgroup: int
     comm: str
     network_namespace: int = 0
-    # What follows is told with Exec and Syscall only. Effective ids -1: as the real ones. Groups and sessions are process
-    # ids as the host sees them, ``virtual_…`` as the task's own pid namespace does.
+    # What follows is told with Exec and Syscall only. Effective ids -1: as the real ones. Groups and sessions are
+    # process ids as the host sees them, ``virtual_…`` as the task's own pid namespace does.
     thread: int = 0
     effective_uid: int = -1
     effective_gid: int = -1
@@ -69,7 +69,8 @@ class Exec(Event, frozen=True, tag="exec", kw_only=True):
 
 
 class Fork(Event, frozen=True, tag="fork", kw_only=True):
-    """``task`` is the parent; group and session are the child's, ``virtual_…`` in its own pid namespace (0: outside of it)."""
+    """``task`` is the parent; group and session are the child's, ``virtual_…`` in its own pid namespace (0: outside of
+    it)."""
 
     child_pid: int
     child_start: int
@@ -151,10 +152,9 @@ class Capability(Event, frozen=True, tag="capability", kw_only=True):
 class Descriptor(msgspec.Struct, frozen=True):
     """What a file descriptor stood for when the call returned, as the kernel knew it.
 
-    ``kind``: Falco's fd.type: file, directory, ipv4, ipv6, unix, netlink, pipe, event, eventpoll, inotify, signalfd, timerfd,
-    bpf, userfaultfd, io_uring, memfd, pidfd, packet, other. ``path``: of files resolved by the kernel, of unix
-    sockets what they are bound or connected to. Addresses are "" where there are none.
-    """
+    ``kind``: Falco's fd.type: file, directory, ipv4, ipv6, unix, netlink, pipe, event, eventpoll, inotify, signalfd,
+    timerfd, bpf, userfaultfd, io_uring, memfd, pidfd, packet, other. ``path``: of files resolved by the kernel, of
+    unix sockets what they are bound or connected to. Addresses are "" where there are none."""
 
     number: int
     kind: str
@@ -176,10 +176,10 @@ class Syscall(Event, frozen=True, tag="syscall", kw_only=True):
     """A system call that returned. Told only for those that rules ask for.
 
     ``result``: as returned, so a negative errno for failure. ``arguments``: by the names in
-    ``rules.sources.parameters``, numbers as the kernel takes them (raw flags), text from user memory. ``resolved``: of the
-    arguments that are paths, the absolute path as the process sees it: a directory the kernel resolved, and the caller's text.
-    ``descriptor``: the file the call is about (opened, sent to, duplicated, …). ``buffer``: the first bytes sent or received.
-    """
+    ``rules.sources.parameters``, numbers as the kernel takes them (raw flags), text from user memory. ``resolved``: of
+    the arguments that are paths, the absolute path as the process sees it: a directory the kernel resolved, and the
+    caller's text. ``descriptor``: the file the call is about (opened, sent to, duplicated, …). ``buffer``: the first
+    bytes sent or received."""
 
     name: str
     result: int

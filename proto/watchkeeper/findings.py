@@ -78,8 +78,8 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container as its runtime describes it. ``kind``: container, init, ephemeral, sandbox. Whether it is privileged or
-    shares its host's namespaces, None: nobody told. That and ``mounts`` do not go over the wire."""
+    """A container as its runtime describes it. ``kind``: container, init, ephemeral, sandbox. Whether it is privileged
+    or shares its host's namespaces, None: nobody told. That and ``mounts`` do not go over the wire."""
 
     id: str
     name: str = ""

@@ -16,7 +16,8 @@ ACTIONS = ("alert",)  # what a hit may set off, beside the finding that it alway
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Where a policy counts; what is empty does not restrict. Clusters, namespaces, accounts, regions may hold wildcards.
+    """Where a policy counts; what is empty does not restrict. Clusters, namespaces, accounts, regions may hold
+    wildcards.
 
     ``labels``: all must be on the pod. A scope with namespaces or labels does not cover the host's own processes.
     """

@@ -11,8 +11,9 @@ from watchkeeper.findings import Container
 
 
 class Process(Protocol):
-    """A process as the agent's table knows it (``agent.processes.Known``): what its last exec, or its parent's, made it.
-    ``name`` is the kernel's comm; ``started_at``: nanoseconds since 1970; times of the executable likewise, 0: unknown."""
+    """A process as the agent's table knows it (``agent.processes.Known``): what its last exec, or its parent's, made
+    it. ``name`` is the kernel's comm; ``started_at``: nanoseconds since 1970; times of the executable likewise, 0:
+    unknown."""
 
     @property
     def pid(self) -> int: ...
@@ -60,6 +61,10 @@ class Process(Protocol):
     def writable(self) -> bool: ...
     @property
     def memfd(self) -> bool: ...
+    @property
+    def capabilities(self) -> tuple[int, int, int] | None:
+        """Effective, permitted and inheritable ones since its last exec; None: unknown."""
+        ...
 
 
 class Accounts(Protocol):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from rules.fields import Argument, Extractor, FieldInfo, Type, Value, always
+from rules.fields import Argument, FieldInfo, Type, Value, always
 from rules.sources.activity import Activity, Process
 from rules.sources.declarations import boolean, field, integer, missing, moment, nothing, of_parent, of_process, text
 from rules.sources.flags import capabilities
 from rules.sources.lineage import ancestors
 
+# The kernel tells what the task has after the call. These calls give or take capabilities, and a rule asks with which
+# ones they were made.
+_CHANGE_CREDENTIALS = frozenset({"unshare", "setns", "setuid", "setreuid", "setresuid"})
 _COUNTERS = "the kernel's counters are not read for each event."
 
 
@@ -53,11 +56,9 @@ def _threads() -> tuple[FieldInfo, ...]:
         integer("thread.vtid", "Its id in its own pid namespace.", _virtual_thread, always),
         boolean("thread.ismain", "Whether it is the first one of its process.", _is_main, always),
         text("thread.nametid", "Name of the process and id of the thread.", _name_and_thread, always),
-        _capabilities("cap_permitted", "permitted", lambda activity: capabilities(activity.event.task.cap_permitted)),
-        _capabilities("cap_effective", "effective", lambda activity: capabilities(activity.event.task.cap_effective)),
-        _capabilities(
-            "cap_inheritable", "inheritable", lambda activity: capabilities(activity.event.task.cap_inheritable)
-        ),
+        _capabilities("cap_effective", "effective", 0),
+        _capabilities("cap_permitted", "permitted", 1),
+        _capabilities("cap_inheritable", "inheritable", 2),
         missing("thread.cgroups", Type.STRING, "the container tells what they would."),
         FieldInfo("thread.cgroup", Type.STRING, "Always missing, as thread.cgroups.", lambda _: nothing, Argument.KEY),
         *(
@@ -163,5 +164,13 @@ def _namespace_to_change(activity: Activity) -> Value | None:
     return process.changed_at - start
 
 
-def _capabilities(name: str, which: str, get: Extractor) -> FieldInfo:
-    return text(f"thread.{name}", f"The {which} capabilities, as CAP_… with blanks between.", get, always)
+def _capabilities(name: str, which: str, number: int) -> FieldInfo:
+    """``number``: its place in Process.capabilities."""
+
+    def extract(activity: Activity) -> Value | None:
+        task, process = activity.event.task, activity.process
+        if activity.event.name in _CHANGE_CREDENTIALS and process is not None and process.capabilities is not None:
+            return capabilities(process.capabilities[number])
+        return capabilities((task.cap_effective, task.cap_permitted, task.cap_inheritable)[number])
+
+    return text(f"thread.{name}", f"The {which} capabilities, as CAP_… with blanks between.", extract, always)

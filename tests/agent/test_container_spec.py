@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from agent.container_spec import LONGEST, MOST_MOUNTS, Facts, Spec, from_info, from_spec
-from watchkeeper.findings import Mount
+from agent.container_spec import LONGEST, MOST_MOUNTS, Facts, Spec, facts_of, from_info, from_spec, with_facts
+from watchkeeper.findings import Container, Mount
 
 EVERYTHING = ["CAP_CHOWN", "CAP_SYS_ADMIN", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_PTRACE", "CAP_NET_ADMIN"]
 ALL_DEVICES = [{"allow": False, "access": "rwm"}, {"allow": True, "access": "rwm"}]
@@ -68,6 +68,26 @@ def test_crio_tells_privileged_beside_the_specification() -> None:
     """CRI-O says it in a field of its own; the mounts are the specification's."""
     info = {"sandboxID": "s", "privileged": True, "runtimeSpec": _spec([], [], [])}
     assert from_info(json.dumps(info)) == ("s", Facts(True, MOUNTS))
+
+
+def test_a_namespace_that_is_left_out_is_the_hosts() -> None:
+    """A container without a network of its own is in the host's; whose a joined one is nobody knows."""
+    spec = {"linux": {"namespaces": [{"type": "pid"}, {"type": "ipc", "path": "/proc/17/ns/ipc"}, {"type": "mount"}]}}
+    assert from_spec(msgspec.convert(spec, Spec)) == Facts(None, (), host_network=True, host_pid=False, host_ipc=None)
+
+
+def test_containerd_tells_the_pods_namespaces() -> None:
+    """The kubelet wishes for the host's network, and for no other namespace of it."""
+    context = {"namespace_options": {"network": 2, "pid": 1}}
+    info = {"sandboxID": "s", "config": {"linux": {"security_context": context}}}
+    told = Facts(False, (), host_network=True, host_pid=False, host_ipc=False)
+    assert from_info(json.dumps(info)) == ("s", told)
+
+
+def test_facts_are_given_to_a_container_and_taken_from_it() -> None:
+    """Nothing of them is lost between."""
+    facts = Facts(True, (Mount("/", "/host"),), True, False, None)
+    assert facts_of(with_facts(Container("c"), facts)) == facts
 
 
 @pytest.mark.parametrize("info", ["", "{", "[]", '{"config": 3}', "{}"])

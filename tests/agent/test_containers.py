@@ -370,6 +370,9 @@ async def test_container_older_than_the_agent(sandbox: Sandbox) -> None:
         kind="container",
         workload="Deployment/shop",
         privileged=False,
+        host_network=True,
+        host_pid=False,
+        host_ipc=False,
     )
     assert len(found.pod_uid) == 36
     assert abs(found.started_at - time.time()) < 600

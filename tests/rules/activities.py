@@ -58,6 +58,7 @@ class Known:
     lower_layer: bool = False
     writable: bool = False
     memfd: bool = False
+    capabilities: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

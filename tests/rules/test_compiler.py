@@ -150,6 +150,16 @@ def test_text_of_rules_is_never_code(text: str) -> None:
         assert hits([check("t.string", operator, text)], {"t.string": text.partition("\0")[0]}) == [0]
 
 
+def test_an_empty_list_holds_for_nothing_and_asks_for_nothing() -> None:
+    """Lists left for others to fill neither cost nor count; but an empty result is within an empty list."""
+    graph = Graph(Toy())
+    empty = graph.add(check("t.varying", "in"))
+    assert empty == FALSE
+    assert graph.add(Or((A, check("t.strings", "intersects")))) == graph.add(A)
+    options = transformed("getopt", "t.strings", Literal("a"))
+    assert hits([check(options, "in"), check(options, "intersects")], {"t.strings": ("x",)}) == [0]
+
+
 def nested(levels: int) -> Expression:
     """And, or and not in turn, so that nothing can be flattened: true for every event without t.string."""
     tree: Expression = Not(A)

@@ -68,7 +68,7 @@ static __always_inline u32 creation_flags(int number) {
     if (number == NR_openat)
         return READ(registers, ARG2) & CREATION_FLAGS;
     u64 flags = 0; /* openat2: the first member of struct open_how */
-    bpf_probe_read_user(&flags, sizeof(flags), (void *)READ(registers, ARG2));
+    read_user(&flags, sizeof(flags), (void *)READ(registers, ARG2));
     return flags & CREATION_FLAGS;
 }
 
@@ -129,7 +129,7 @@ static __always_inline void append_name(struct scratch *scratch, u32 limit, stru
     place->name_length = 0;
     if (!name || end > limit - 2048)
         return;
-    long length = bpf_probe_read_user_str(scratch->record + end, 2048, (void *)name);
+    long length = read_user_text(scratch->record + end, 2048, (void *)name);
     if (length < 1)
         return;
     place->name_length = length;
@@ -140,7 +140,7 @@ static __always_inline void append_place(struct scratch *scratch, u32 limit, str
                                          struct task_struct *task, int descriptor, u64 name) {
     u64 begin = scratch->end;
     char first = 0;
-    bpf_probe_read_user(&first, 1, (void *)name);
+    read_user(&first, 1, (void *)name);
     place->flags = 0;
     place->unused = 0;
     if (first != '/') {

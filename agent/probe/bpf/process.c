@@ -62,7 +62,7 @@ static __always_inline void append_arguments(struct scratch *scratch, struct exe
     }
     if (end > SECOND)
         return;
-    if (bpf_probe_read_user(scratch->record + end, length, (void *)start)) {
+    if (read_user(scratch->record + end, length, (void *)start)) {
         record->header.flags |= EXEC_ARGUMENTS_TRUNCATED;
         return;
     }
@@ -82,7 +82,7 @@ static __always_inline void append_environment(struct scratch *scratch, struct e
     u64 end = scratch->end;
     if (length > 4096)
         length = 4096;
-    if (end > THIRD || bpf_probe_read_user(scratch->record + end, length, (void *)start))
+    if (end > THIRD || read_user(scratch->record + end, length, (void *)start))
         return;
     record->environment_length = length;
     scratch->end = end + length;

@@ -26,6 +26,10 @@ struct identity {
     u32 group, virtual_group, session, virtual_session, unused;
 };
 
+/* bpf_probe_read_user and its _str by names BCC does not know: for each use of theirs it reads all of /proc/kallsyms. */
+static long (*read_user)(void *to, u32 size, const void *from) = (void *)112;
+static long (*read_user_text)(void *to, u32 size, const void *from) = (void *)114;
+
 struct counts { u64 seen, suppressed, submitted, dropped; };
 
 #define RECORD_MAX 17408

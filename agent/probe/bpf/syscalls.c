@@ -64,11 +64,20 @@ static __always_inline int is_internet(struct sock *sock) {
     return family == INET || family == INET6;
 }
 
-static __always_inline int is_unwanted(u32 told, struct spec *spec, u64 *slots, struct file *file) {
+/* By the flags alone: openings are the most frequent calls, and few of them are wanted. */
+static __always_inline int is_mere_read(u32 told, struct spec *spec, long result) {
+    if (told & TELL_READS || spec->flags == NONE || result < 0)
+        return 0;
+    struct pt_regs *registers = arguments();
+    u64 flags = spec->flags == 1 ? READ(registers, ARG1) : READ(registers, ARG2);
+    if (spec->flags == HOW)
+        read_user(&flags, sizeof(flags), (void *)flags);
+    return !(flags & WRITING);
+}
+
+static __always_inline int is_unwanted(u32 told, struct file *file) {
     if (!file)
         return 0;
-    if (!(told & TELL_READS) && spec->flags != NONE && !(slots[spec->flags & 15] & WRITING))
-        return 1;
     struct sock *sock = sock_of(file);
     if (!sock || !is_internet(sock))
         return !(told & TELL_LOCAL);
@@ -180,12 +189,12 @@ static __always_inline void add_address(struct syscall_record *record, struct sp
     record->address_length = 0;
     if (spec->traits & ADDRESS_LENGTH_AT) {
         known = 0;
-        bpf_probe_read_user((void *)&known, 4, (void *)length);
+        read_user((void *)&known, 4, (void *)length);
     }
     length = known;
     if (length > ADDRESS)
         length = ADDRESS;
-    if (!address || bpf_probe_read_user(record->address, length, (void *)address))
+    if (!address || read_user(record->address, length, (void *)address))
         return;
     record->address_length = length;
 }
@@ -194,7 +203,7 @@ static __always_inline u64 sum_of(struct message *message) {
     struct part part = {};
     u64 sum = 0;
     for (int i = 0; i < MOST_PARTS && i < message->parts_count; i++) {
-        if (bpf_probe_read_user(&part, sizeof(part), (void *)message->parts + i * sizeof(part)))
+        if (read_user(&part, sizeof(part), (void *)message->parts + i * sizeof(part)))
             break;
         sum += part.length;
     }
@@ -209,7 +218,7 @@ static __always_inline void append_buffer(struct scratch *scratch, struct syscal
         length = BUFFER;
     if (!base || !length || end > RECORD_MAX - 128)
         return;
-    if (bpf_probe_read_user(scratch->record + end, length, (void *)base))
+    if (read_user(scratch->record + end, length, (void *)base))
         return;
     record->buffer_length = length;
     scratch->end = end + length;
@@ -222,8 +231,8 @@ static __always_inline void append_message(struct scratch *scratch, struct sysca
     u64 address = slots[spec->address & 15], address_length = slots[spec->address_length & 15];
     record->size = first.length;
     if (spec->message != NONE) {
-        bpf_probe_read_user(&message, sizeof(message), (void *)slots[spec->message & 15]);
-        bpf_probe_read_user(&first, sizeof(first), (void *)message.parts);
+        read_user(&message, sizeof(message), (void *)slots[spec->message & 15]);
+        read_user(&first, sizeof(first), (void *)message.parts);
         address = message.name;
         address_length = message.name_length;
         record->size = sum_of(&message);
@@ -269,14 +278,18 @@ int syscall_exit(struct syscall_exit *ctx) {
     if (!(told & (result < 0 ? TELL_FAILURE : TELL_SUCCESS)))
         return 0;
     COUNT(SYSCALL, seen);
+    if (bpf_get_current_pid_tgid() >> 32 == SELF || is_mere_read(told, spec, result)) {
+        COUNT(SYSCALL, suppressed);
+        return 0;
+    }
     struct task_struct *task = (void *)bpf_get_current_task();
     u64 slots[SLOTS] = {};
     fill_slots(slots, result);
     if (spec->how != NONE)
-        bpf_probe_read_user(&slots[HOW], 24, (void *)slots[spec->how & 15]);
+        read_user(&slots[HOW], 24, (void *)slots[spec->how & 15]);
     int descriptor = spec->descriptor == NONE ? -1 : slots[spec->descriptor & 15];
     struct file *file = descriptor < 0 ? 0 : file_of(task, descriptor);
-    if (READ(task, tgid) == SELF || is_unwanted(told, spec, slots, file)) {
+    if (is_unwanted(told, file)) {
         COUNT(SYSCALL, suppressed);
         return 0;
     }

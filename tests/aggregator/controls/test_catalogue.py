@@ -71,9 +71,10 @@ def test_every_check_says_what_how_and_what_to_do() -> None:
             texts = (check.title, check.what, check.how, *check.remediation)
             assert all(text and "{" not in text for text in texts), check.id
             assert check.type in CHECKS
+            assert (check.key == check.type) == (not check.rule)
             if check.rule:
                 assert check.rule in check.what
-                assert check.source in CHECKS[check.type].missing
+                assert check.key == f"runtime_rule:{check.source}:{check.rule}"
 
 
 def test_families_in_order() -> None:

@@ -20,7 +20,7 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 NARROW = ("/", "/controls/workload/CC6.1", "/findings", f"/findings/{1:032x}", f"/findings/{5:032x}", "/nodes",
-          "/nodes/worker-2", "/profiles", "/evidence", "/api/docs")  # fmt: skip
+          "/nodes/worker-2", "/profiles", "/policies", "/policies/Shop", "/controls/workload/CC5.2", "/evidence", "/api/docs")  # fmt: skip
 
 
 @pytest.fixture
@@ -169,7 +169,17 @@ async def test_text_has_contrast(page: Page, url: str, scheme: str) -> None:
     await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     await _log_in(page, url)
     pale = {}
-    for path in ("/", "/findings", f"/findings/{1:032x}", "/nodes", "/profiles", "/controls/workload/CC6.1"):
+    for path in (
+        "/",
+        "/findings",
+        f"/findings/{1:032x}",
+        "/nodes",
+        "/profiles",
+        "/policies",
+        "/policies/Shop",
+        "/controls/workload/CC5.2",
+        "/controls/workload/CC6.1",
+    ):
         await page.goto(url + path)
         pale[path] = await page.evaluate(CONTRAST)
     assert {path: found for path, found in pale.items() if found} == {}

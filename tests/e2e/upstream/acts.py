@@ -34,12 +34,14 @@ FILES: Mapping[str, tuple[bytes, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """``where``: the container it happens in, or HOST; START: starting the containers is the act."""
+    """``where``: the container it happens in, or HOST; START: starting the containers is the act. ``call``: a system call
+    that some kernels are built without, which then say so instead of telling the act."""
 
     rule: str
     command: Sequence[str]
     where: str = PLAIN
     fields: Mapping[str, object] = field(default_factory=dict)
+    call: str = ""
 
 
 def _actor(*words: str, name: str = "actor") -> list[str]:
@@ -73,7 +75,8 @@ STABLE = (
     Act("Packet socket created in container", _actor("packet-socket"), fields={"evt.type": "socket"}),
     Act("Redirect STDOUT/STDIN to Network Connection in Container", _actor("redirect", PORT),
         fields={"evt.type": "dup2", "fd.sip": "127.0.0.1", "fd.rport": int(PORT), "fd.type": "ipv4"}),
-    Act("Linux Kernel Module Injection Detected", _actor("load-module"), PRIVILEGED, {"evt.type": "finit_module"}),
+    Act("Linux Kernel Module Injection Detected", _actor("load-module"), PRIVILEGED, {"evt.type": "finit_module"},
+        "finit_module"),
     Act("Debugfs Launched in Privileged Container", _actor("nothing", name="debugfs"), PRIVILEGED,
         {"proc.name": "debugfs"}),
     Act("Detect release_agent File Container Escapes", _actor("write", "/tmp/release_agent"), PRIVILEGED,
@@ -99,7 +102,8 @@ FURTHER = (
     Act("Launch Privileged Container", (), START),
     Act("Launch Excessively Capable Container", (), START),
     Act("System procs network activity", _actor("connect-out", OUTSIDE, "81", name="sh"), PRIVILEGED),
-    Act("Program run with disallowed http proxy env", _actor("set", "HTTP_PROXY=http://127.0.0.1:1", "as", "wget", "nothing")),
+    Act("Program run with disallowed http proxy env",
+        _actor("set", "HTTP_PROXY=http://127.0.0.1:1", "as", "wget", "nothing")),
     Act("Unexpected UDP Traffic", _actor("connect-udp-out", OUTSIDE, "4567"), PRIVILEGED),
     Act("Non sudo setuid", _actor("setuid", "65534", "setuid", "0")),
     Act("User mgmt binaries", _actor("nothing", name="useradd"), HOST),
