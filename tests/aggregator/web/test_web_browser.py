@@ -20,7 +20,8 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 NARROW = ("/", "/controls/workload/CC6.1", "/findings", f"/findings/{1:032x}", f"/findings/{5:032x}", "/nodes",
-          "/nodes/worker-2", "/profiles", "/policies", "/policies/Shop", "/controls/workload/CC5.2", "/evidence", "/api/docs")  # fmt: skip
+          "/nodes/worker-2", "/profiles", "/policies", "/policies/Shop", "/controls/workload/CC5.2", "/evidence",
+          "/api/docs")  # fmt: skip
 
 
 @pytest.fixture

@@ -34,8 +34,8 @@ FILES: Mapping[str, tuple[bytes, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """``where``: the container it happens in, or HOST; START: starting the containers is the act. ``call``: a system call
-    that some kernels are built without, which then say so instead of telling the act."""
+    """``where``: the container it happens in, or HOST; START: starting the containers is the act. ``call``: a system
+    call that some kernels are built without."""
 
     rule: str
     command: Sequence[str]

@@ -131,7 +131,7 @@ def test_ids_and_times() -> None:
 
 @pytest.mark.parametrize(("name", "expected"), [("unshare", "CAP_CHOWN"), ("mount", "CAP_SYS_ADMIN")])
 def test_calls_that_change_capabilities_are_judged_by_those_before(name: str, expected: str) -> None:
-    """unshare(CLONE_NEWUSER) gives every capability; what it was called with counts. Other calls: those at the event."""
+    """unshare(CLONE_NEWUSER) gives all of them: what it was called with counts. Other calls: those at the event."""
     before = process("sh", capabilities=(1, 1, 0))
     event = Syscall(at=1.0, task=task(before, cap_permitted=1 << 21), name=name, result=0)
     made = replace(SHELL, event=event, process=before)
