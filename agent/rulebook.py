@@ -7,15 +7,23 @@ from dataclasses import dataclass
 from errno import errorcode
 
 from agent.probe.syscalls import Outcomes
-from rules.fields import Value
+from rules.fields import Type, Value
 from rules.problems import Problem, Severity
 from rules.ruleset import CompiledRule, load
 from rules.sources.activity import Activity
+from rules.sources.sockets import CHARACTERS
 from rules.sources.syscall import SOURCE
 from watchkeeper.findings import Container
 from watchkeeper.policies import DetectionSet, Policy
 
 _OPENS = frozenset({"open", "openat", "openat2", "creat"})
+# Descriptors that are no sockets of the internet, and what they do not have.
+_LOCAL_KINDS = [*((kind, char) for kind, char in CHARACTERS.items() if not kind.startswith("ipv")), ("<NA>", "o")]
+_NO_ADDRESS = {
+    info.name.replace(".", "__"): None
+    for info in SOURCE.fields.values()
+    if info.type in (Type.ADDRESS, Type.NETWORK, Type.PORT)
+}
 _ENVIRONMENT = frozenset({"proc.env", "proc.aenv", "evt.arg.env", "evt.args", "evt.arg"})
 
 
@@ -73,7 +81,7 @@ class Rulebook:
             reads=may(evt__failed=False, evt__is_open_write=False),
             tcp=may(fd__l4proto="tcp"),
             connected=may(fd__connected=True),
-            local=may(fd__type="file"),
+            local=any(may(**_NO_ADDRESS, fd__type=kind, fd__typechar=character) for kind, character in _LOCAL_KINDS),
             environment=any(name in _ENVIRONMENT for name, _ in self._rules.fields),
         )
 

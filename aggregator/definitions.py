@@ -63,6 +63,7 @@ class Definitions:
         load: Callable[[Sequence[RuleFile]], Rulebook],
         clock: Callable[[], float],
         changed: Callable[[], None] = lambda: None,
+        check_seconds: float = CHECK_SECONDS,
     ) -> None:
         self.current = Detection()
         self._store = store
@@ -70,6 +71,7 @@ class Definitions:
         self._load = load
         self._clock = clock
         self._changed = changed
+        self._check_seconds = check_seconds
         self._loaded = Loaded()
         self._stamp: tuple[object, ...] = ()
         self._asked = asyncio.Event()
@@ -85,7 +87,7 @@ class Definitions:
         """Follow the files for ever; look at them at once when ``look`` is called."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CHECK_SECONDS):
+                async with asyncio.timeout(self._check_seconds):
                     await self._asked.wait()
             asked = self._asked.is_set()
             self._asked.clear()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -80,8 +80,17 @@ def read(files: Iterable[tuple[RuleFile, str]]) -> Written:
     return Written(policies, tuple(problems), places)
 
 
-def faults(policy: Policy) -> Iterator[str]:
+def faults(policy: Policy) -> list[str]:
     """What is wrong with a policy by itself, each beginning with the key."""
+    return list(_own_faults(policy)) or list(_too_large(policy))
+
+
+def problem(file: str, policy: str, message: str, grade: Grade = Grade.ERROR) -> Problem:
+    """``file`` "": a policy that is in no file."""
+    return Problem(grade, Code.VALIDATE, message, Place(file or "api"), f'policy "{policy}"' if policy else "")
+
+
+def _own_faults(policy: Policy) -> Iterator[str]:
     if not _NAME.fullmatch(policy.name) or len(policy.name) > MAX_NAME:
         yield f"name: must be 1 to {MAX_NAME} characters, without slashes, and not begin or end with a space"
     if len(policy.description) > MAX_TEXT:
@@ -94,15 +103,13 @@ def faults(policy: Policy) -> Iterator[str]:
         if action not in ACTIONS:
             yield f'actions: "{action}" is none of {", ".join(ACTIONS)}'
     yield from _scope_faults(policy.scope)
+
+
+def _too_large(policy: Policy) -> Iterator[str]:
     try:
-        detection_set_message(DetectionSet(policies=(replace(policy, actions=()),)))
+        detection_set_message(DetectionSet(policies=(policy,)))
     except WireError as error:
         yield f"can not be sent to agents: {error}"
-
-
-def problem(file: str, policy: str, message: str, grade: Grade = Grade.ERROR) -> Problem:
-    """``file`` "": a policy that is in no file."""
-    return Problem(grade, Code.VALIDATE, message, Place(file or "api"), f'policy "{policy}"' if policy else "")
 
 
 def _scope_faults(scope: Scope) -> Iterator[str]:

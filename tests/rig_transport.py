@@ -17,6 +17,7 @@ from agent.spool import Spool
 from agent.uplink import Uplink
 from aggregator.authority import Authority
 from aggregator.config import IngestSettings, Settings
+from aggregator.detection import Detection
 from aggregator.identity import Identity, issue_token
 from aggregator.ingest import UplinkServicer, serve
 from aggregator.live import Live
@@ -65,12 +66,15 @@ class Aggregator:
             ingest=IngestSettings(listen=f"127.0.0.1:{self.port}", listen_mtls=f"127.0.0.1:{self.mtls_port}", **ingest),
         )
         self.live = Live()
+        self.detection = Detection()
         self.authority = Authority(directory, server_days)
 
     async def start(self) -> None:
         self.sqlite = SqliteStore(self.directory / "store.sqlite")
         self.store = StoreThread(self.sqlite)
-        self.servicer = UplinkServicer(self.store, Identity(self.store), self.live, self.settings)
+        self.servicer = UplinkServicer(
+            self.store, Identity(self.store), self.live, self.settings, detection=lambda: self.detection
+        )
         self.server = await serve(self.settings, self.servicer, self.authority)
 
     async def stop(self) -> None:

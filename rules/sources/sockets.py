@@ -14,7 +14,7 @@ from watchkeeper.events import Descriptor
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 INTERNET = frozenset({"ipv4", "ipv6"})
-_CHARACTERS = {
+CHARACTERS = {
     "file": "f", "directory": "d", "ipv4": "4", "ipv6": "6", "unix": "u", "pipe": "p", "event": "e", "signalfd": "s",
     "eventpoll": "l", "inotify": "i", "timerfd": "t", "netlink": "n", "bpf": "b", "userfaultfd": "u", "io_uring": "r",
     "memfd": "m", "pidfd": "P",
@@ -37,11 +37,11 @@ def kind(descriptor: Descriptor) -> str:
     found = descriptor.kind
     if found == "ipv6" and (descriptor.remote_address or descriptor.local_address).lower().startswith(_MAPPED):
         return "ipv4"
-    return found if found in _CHARACTERS else "<NA>"
+    return found if found in CHARACTERS else "<NA>"
 
 
 def character(descriptor: Descriptor) -> str:
-    return _CHARACTERS.get(kind(descriptor), "o")
+    return CHARACTERS.get(kind(descriptor), "o")
 
 
 def is_server(descriptor: Descriptor) -> bool:

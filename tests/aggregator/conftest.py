@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from aggregator import rule_loader
+from aggregator.alerts.outbox import Counters
 from aggregator.api.app import create_app
 from aggregator.authority import Authority
 from aggregator.config import PopulationSettings, Settings
@@ -236,7 +237,8 @@ async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
 
     app = create_app(
         store, evaluation, definitions, live, Authority(tmp_path), settings,
-        token=TOKEN, session_key="test-key", push_profile=push, evaluate=evaluate, clock=clock,
+        token=TOKEN, session_key="test-key", push_profile=push, evaluate=evaluate,
+        alerts=lambda: {"http": Counters(7, 1, 3)}, clock=clock,
     )  # fmt: skip
     hash = definitions.current.hash_for("prod")
     await store.call(lambda s: seed(s, evaluation, clock, hash))  # type: ignore[arg-type]

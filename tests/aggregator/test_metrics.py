@@ -35,6 +35,14 @@ async def test_metrics_tell_the_fleet(client: httpx.AsyncClient) -> None:
     assert value("watchkeeper_control_status", **where, status="pass") == 0
     assert value("watchkeeper_control_checks", **where, count="total") == 2
     assert [value("watchkeeper_profiles", state=s) for s in ("learning", "learned")] == [1, 1]
+    states = ("in_force", "idle", "broken")
+    assert [value("watchkeeper_rules", source="syscall", state=s) for s in states] == [2, 0, 0]
+    assert [value("watchkeeper_rules", source="k8s_audit", state=s) for s in states] == [1, 1, 0]
+    assert [value("watchkeeper_policies", state=s) for s in ("enabled", "disabled")] == [2, 1]
+    assert [value("watchkeeper_rule_problems", kind=k) for k in ("error", "warning", "refused")] == [0, 0, 0]
+    assert [value("watchkeeper_node_rules_acknowledged", node=f"worker-{n}") for n in (1, 2, 3)] == [1, 0, 0]
+    assert value("watchkeeper_node_rules_in_force", node="worker-1") == 2
+    assert value("watchkeeper_alerts_total", sink="http", outcome="dropped") == 3
     assert value("watchkeeper_evaluation_timestamp_seconds") == 1_795_000_000.0
 
 

@@ -17,7 +17,8 @@ WHOLE = """
   description: >
     What must not
     be written
-  scope: {clusters: [prod-*], namespaces: [shop], labels: {tier: front, app: web}, accounts: ["123456789012"], regions: [eu-*]}
+  scope: {clusters: [prod-*], namespaces: [shop], labels: {tier: front, app: web},
+          accounts: ["123456789012"], regions: [eu-*]}
   rules: [Write below etc, "Attach/Exec Pod"]
   actions: [alert]
   severity: high

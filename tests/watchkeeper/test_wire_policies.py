@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -19,8 +20,8 @@ names = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=3
 lists = st.lists(names, max_size=4).map(tuple)
 scopes = st.builds(Scope, lists, lists, st.lists(st.tuples(names, texts), max_size=3).map(tuple), lists, lists)
 policies = st.builds(
-    Policy, names, st.booleans(), lists, texts, scopes, st.sampled_from([(), ("alert",)]), st.none() | st.sampled_from(Severity),
-    texts,
+    Policy, names, st.booleans(), lists, texts, scopes, st.sampled_from([(), ("alert",)]),
+    st.none() | st.sampled_from(Severity), texts,
 )  # fmt: skip
 files = st.builds(RuleFile, names, texts)
 sets = st.builds(DetectionSet, st.lists(files, max_size=3).map(tuple), st.lists(policies, max_size=3).map(tuple))
@@ -57,12 +58,12 @@ def test_arbitrary_bytes_are_a_set_or_a_wire_error(payload: bytes) -> None:
     ("detection", "message"),
     [
         (DetectionSet((RuleFile("", "x"),)), "file.name: is empty"),
-        (DetectionSet((RuleFile("a", "x" * (MAX_RULE_TEXT + 1)),)), "detection.files: characters: 8388609 are more than"),
+        (DetectionSet((RuleFile("a", "x" * (MAX_RULE_TEXT + 1)),)), "detection.files: characters: 8388609 are more"),
         (DetectionSet((RuleFile("a", ""),) * (MAX_RULE_FILES + 1)), "detection.files: 1025 are more than 1024"),
         (DetectionSet(policies=(POLICY,) * (MAX_POLICIES + 1)), "detection.policies: 1025 are more than 1024"),
         (DetectionSet(policies=(replace(POLICY, name=""),)), "policy.name: is empty"),
-        (DetectionSet(policies=(replace(POLICY, name="x" * 4097),)), "policy.name: characters: 4097 are more than 4096"),
-        (DetectionSet(policies=(replace(POLICY, rules=("r",) * (MAX_NAMED + 1)),)), "policy: names: 16385 are more than"),
+        (DetectionSet(policies=(replace(POLICY, name="x" * 4097),)), "policy.name: characters: 4097 are more"),
+        (DetectionSet(policies=(replace(POLICY, rules=("r",) * (MAX_NAMED + 1)),)), "policy: names: 16385 are more"),
         (DetectionSet(policies=(replace(POLICY, rules=("",)),)), "policy: names: is empty"),
         (DetectionSet(policies=(replace(POLICY, scope=Scope(labels=(("", "v"),))),)), "policy: names: is empty"),
         (DetectionSet(policies=(replace(POLICY, actions=("explode",)),)), "policy.actions: 'explode' is none of alert"),
@@ -71,19 +72,19 @@ def test_arbitrary_bytes_are_a_set_or_a_wire_error(payload: bytes) -> None:
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_by_name(detection: DetectionSet, message: str) -> None:
     """Never cut: that would be another set."""
-    with pytest.raises(wire.WireError, match="^" + message):
+    with pytest.raises(wire.WireError, match="^" + re.escape(message)):
         wire.detection_set_message(detection)
 
 
 def test_a_wrong_severity_is_refused() -> None:
     """By the side that receives it."""
-    with pytest.raises(wire.WireError, match="policy.severity: 'urgent' is none of critical"):
+    with pytest.raises(wire.WireError, match=r"policy\.severity: 'urgent' is none of critical"):
         wire.detection_set(pb.DetectionSet(policies=[pb.Policy(name="p", severity="urgent")]))
 
 
 def test_text_that_is_not_unicode_is_refused() -> None:
     """A lone surrogate can not be sent."""
-    with pytest.raises(wire.WireError, match="^detection: "):
+    with pytest.raises(wire.WireError, match=r"^detection: "):
         wire.detection_set_message(DetectionSet((RuleFile("a", "\udcff"),)))
 
 
