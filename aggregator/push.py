@@ -54,18 +54,16 @@ class Push:
         self._changed: set[ProfileKey] = set()
         self._task: asyncio.Task[None] | None = None
         self._detection = detection
-        self._sets: dict[str, tuple[str, pb.DetectionSet]] = {}  # by cluster: hash and message
+        self._sets: dict[str, pb.DetectionSet] = {}  # by hash: most clusters have the same
         self._detection_task: asyncio.Task[None] | None = None
 
     def detection(self, cluster: str) -> tuple[str, pb.DetectionSet]:
         """What each node of the cluster must run, with its hash."""
         current = self._detection()
         hash = current.hash_for(cluster)
-        known = self._sets.get(cluster)
-        if known is None or known[0] != hash:
-            known = (hash, wire.detection_set_message(current.set_for(cluster)))
-            self._sets[cluster] = known
-        return known
+        if hash not in self._sets:
+            self._sets[hash] = wire.detection_set_message(current.set_for(cluster))
+        return hash, self._sets[hash]
 
     def detection_changed(self) -> None:
         """Push rules and policies soon, once for many changes, to the clusters for which they differ."""
@@ -101,6 +99,7 @@ class Push:
 
     async def _push_detection(self) -> None:
         await asyncio.sleep(DEBOUNCE_SECONDS)
+        self._sets.clear()
         for listener in self._listeners():
             hash, message = self.detection(listener.cluster)
             if listener.detection_hash != hash:

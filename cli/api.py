@@ -29,6 +29,9 @@ class Api:
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         return self._ask("POST", path, json=body or {})
 
+    def put(self, path: str, body: dict[str, Any]) -> Any:
+        return self._ask("PUT", path, json=body)
+
     def ready(self) -> bool:
         try:
             return self._client.get("/readyz").status_code == httpx.codes.OK

@@ -21,13 +21,15 @@ from rules.sources import registry
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """``unserved``: event type or field → why this machine can not tell it; ``affected``: → rules that ask for it."""
+    """``unserved``: event type or field → why this machine can not tell it; ``affected``: → rules that ask for it.
+    ``surveyed``: whether the kernel could be looked at, which may take root."""
 
     ruleset: Ruleset
     enabled: dict[str, int]
     rules: dict[str, int]
     unserved: dict[str, str] = field(default_factory=dict)
     affected: dict[str, list[str]] = field(default_factory=dict)
+    surveyed: bool = True
 
     @property
     def errors(self) -> list[Problem]:
@@ -116,10 +118,11 @@ def _checked(contents: list[tuple[str, str]]) -> Checked:
     return Checked(ruleset, enabled, counts, *_unserved(ruleset))
 
 
-def _unserved(ruleset: Ruleset) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """What rules over system calls ask for and this machine does not give."""
-    from agent.probe import syscalls
+def _unserved(ruleset: Ruleset) -> tuple[dict[str, str], dict[str, list[str]], bool]:
+    """What rules over system calls ask for and this machine does not give, who asks, and whether all of it is known."""
+    from agent.probe import survey, syscalls
 
+    lacking = survey.lacking()
     asked: dict[str, list[str]] = {}
     fields = registry.source("syscall").fields
     reasons: dict[str, str] = {}
@@ -128,10 +131,11 @@ def _unserved(ruleset: Ruleset) -> tuple[dict[str, str], dict[str, list[str]]]:
     for rule in rules:
         types = rule.event_types if rule.event_types != everything else frozenset[str]()
         reasons |= syscalls.unserved(types)
+        reasons |= {name: reason for name, reason in (lacking or {}).items() if name in types}
         reasons |= {name: fields[name].absent for name, _ in rule.fields if fields[name].absent}
         for name in (*types, *(name for name, _ in rule.fields)):
             asked.setdefault(name, []).append(rule.name)
-    return reasons, {name: sorted(set(asked[name])) for name in reasons}
+    return reasons, {name: sorted(set(asked[name])) for name in reasons}, lacking is not None
 
 
 def _summary(checked: Checked) -> dict[str, Any]:
@@ -151,6 +155,7 @@ def _summary(checked: Checked) -> dict[str, Any]:
         "errors": [told(problem) for problem in checked.errors],
         "warnings": [told(problem) for problem in checked.warnings],
         "kernel": platform.release(),
+        "kernel_surveyed": checked.surveyed,
         "unserved": [
             {"name": name, "reason": reason, "rules": checked.affected[name]}
             for name, reason in sorted(checked.unserved.items())
@@ -167,10 +172,12 @@ def _print(checked: Checked) -> None:
             table.add_row(name, str(count), str(checked.enabled[name]))
     Console().print(table)
     click.echo(f"{sum(checked.rules.values())} rules, {len(checked.errors)} errors, {len(checked.warnings)} warnings.")
-    if not checked.unserved:
+    if not checked.surveyed:
+        click.echo("Which calls the kernel was built without is not known: only root can look into its tracefs here.")
+    elif not checked.unserved:
         click.echo(f"Kernel {platform.release()} on {platform.machine()} serves every event type and field asked for.")
-        return
-    click.echo(f"Kernel {platform.release()} on {platform.machine()} can not serve:")
+    if checked.unserved:
+        click.echo(f"Kernel {platform.release()} on {platform.machine()} can not serve:")
     for name, reason in sorted(checked.unserved.items()):
         click.echo(f"  {name}: {reason}; asked for by {', '.join(checked.affected[name])}")
 

@@ -22,11 +22,19 @@ def test_file_and_environment_are_laid_over_each_other(tmp_path: Path) -> None:
     """The environment wins over the file, lists are given with commas, paths become paths."""
     file = tmp_path / "aggregator.yaml"
     file.write_text("state_directory: /srv/a\napi: {listen: '127.0.0.1:1'}\ndeadlines: {high_hours: 2}\n")
-    settings = load_settings(file, {"WATCHKEEPER_API_LISTEN": "[::1]:2", "WATCHKEEPER_POPULATION_NODES": "a, b"})
+    settings = load_settings(
+        file,
+        {
+            "WATCHKEEPER_API_LISTEN": "[::1]:2",
+            "WATCHKEEPER_POPULATION_NODES": "a, b",
+            "WATCHKEEPER_RULES_FILES": "/a,/b",
+        },
+    )
     assert settings.state_directory == Path("/srv/a")
     assert settings.api.listen == "[::1]:2"
     assert settings.deadlines.high_hours == 2.0
     assert settings.population.nodes == ("a", "b")
+    assert settings.rules.files == (Path("/a"), Path("/b"))
 
 
 @pytest.mark.parametrize(
@@ -51,6 +59,8 @@ def test_file_and_environment_are_laid_over_each_other(tmp_path: Path) -> None:
         ("alerts: {minimum_priority: loud}", "alerts.minimum_priority"),
         ("alerts: {queue: 0}", "alerts.queue"),
         ("alerts: {give_up_seconds: 0}", "alerts.give_up_seconds"),
+        ("rules: {files: 7}", "rules.files"),
+        ("policies: {file: []}", "file"),
         ("unknown: 1", "unknown"),
         ("api: {lisen: x}", "lisen"),
     ],

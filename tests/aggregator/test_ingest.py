@@ -257,6 +257,23 @@ async def test_watchers_hear_of_findings_after_the_commit(tmp_path: Path) -> Non
         assert await served.store.call("finding", finding(1).id)
 
 
+async def test_findings_are_handed_on_after_the_commit(tmp_path: Path) -> None:
+    """Each once, not its repeats, and not when it comes again; a rule's belongs to the check of its rule."""
+    async with aggregator(tmp_path) as served, served.raw(await served.token()) as call:
+        handed: list[str] = []
+        served.servicer.found = lambda found: handed.append(found.title)
+        fields = (("rule", "Write below etc"), ("rule_source", "syscall"))
+        nouns: list[wire.Noun] = [finding(1), FindingRepeat(finding(1).id, 2, 9.0)]
+        records = chain([wire.pack(noun) for noun in (*nouns, finding(2, source="rule", fields=fields))])
+        await served.greet(call)
+        for _ in range(2):
+            await call.write(batch(records))
+            await until_acknowledged(call, 3)
+        assert handed == ["finding 1", "finding 2"]
+        stored = await served.store.call("finding", finding(2).id)
+        assert stored.checks == ("runtime_rule:syscall:Write below etc",)
+
+
 async def test_many_nodes_share_commits(tmp_path: Path) -> None:
     """50 nodes sending at once are all acknowledged, and everything is stored."""
     async with aggregator(tmp_path) as served:

@@ -9,15 +9,18 @@ import ssl
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import httpx
+import msgspec
 import pytest
 
-from aggregator.config import ApiSettings, IngestSettings, Settings
+from aggregator.config import AlertsSettings, ApiSettings, IngestSettings, Settings
 from aggregator.service import Service, ServiceError
+from tests.rig_transport import finding, until
 
 PROGRAM = (
     "import sys; from pathlib import Path; from aggregator.config import load_settings; "
@@ -100,10 +103,18 @@ async def test_two_aggregators_do_not_share_a_directory(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Path:
+def rules(tmp_path: Path) -> Path:
+    directory = tmp_path / "rules"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+def config(tmp_path: Path, rules: Path) -> Path:
     path = tmp_path / "aggregator.yaml"
     path.write_text(
         f"state_directory: {tmp_path}/state\ningest: {{listen: '127.0.0.1:0'}}\napi: {{listen: '127.0.0.1:0'}}\n"
+        f"rules: {{files: [{rules}]}}\n"
     )
     return path
 
@@ -154,6 +165,53 @@ def running(config: Path) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
     yield process, printed[1][-1], printed[2][-1]
     process.kill()
     process.communicate()
+
+
+def test_a_hangup_reads_the_rules_again(running: tuple[subprocess.Popen[str], str, str], rules: Path) -> None:
+    """A rule written into the configured directory is loaded, and a file with an error beside it is refused."""
+    process, url, token = running
+    headers = {"authorization": f"Bearer {token}"}
+
+    def told() -> tuple[set[str], int]:
+        answer = httpx.get(f"{url}/api/v1/rules", headers=headers).json()
+        return {rule["name"] for rule in answer["rules"]}, len(answer["refused"])
+
+    shipped, refused = told()
+    assert shipped
+    assert refused == 0
+    rule = "- rule: Mine\n  desc: d\n  condition: evt.type = openat\n  output: o\n  priority: NOTICE\n"
+    for text, expected in ((rule, (shipped | {"Mine"}, 0)), (rule + "- rule: [", (shipped | {"Mine"}, 1))):
+        (rules / "site.yaml").write_text(text)
+        process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 30
+        while told() != expected and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert told() == expected
+
+
+async def test_shipped_rules_and_policies_are_in_force(tmp_path: Path) -> None:
+    """At the first start, without an error; what is loaded is sealed."""
+    async with Service(_settings(tmp_path)) as service:
+        current = service.definitions.current
+        assert current.errors == frozenset()
+        assert current.in_force
+        assert current.set_for("any").policies
+        headers = {"authorization": f"Bearer {service.token}"}
+        async with httpx.AsyncClient(base_url=service.url, headers=headers) as client:
+            sealed = (await client.get("/api/v1/evidence", params={"stream": "definitions"})).json()["evidence"]
+    assert [link["kind"] for link in sealed] == ["files", "files"]
+
+
+async def test_findings_are_told_outside(tmp_path: Path) -> None:
+    """What an agent reports is in the alerts' file once it is committed."""
+    alerts = tmp_path / "alerts.jsonl"
+    settings = msgspec.structs.replace(_settings(tmp_path), alerts=AlertsSettings(file=str(alerts)))
+    async with Service(settings) as service:
+        service.alerts.offer(finding(7))
+        await until(lambda: alerts.exists() and "finding 7" in alerts.read_text())
+        async with httpx.AsyncClient(base_url=service.url) as client:
+            text = (await client.get("/metrics", headers={"authorization": f"Bearer {service.token}"})).text
+    assert 'watchkeeper_alerts_total{outcome="delivered",sink="file"} 1.0' in text
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

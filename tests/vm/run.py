@@ -3,7 +3,7 @@
 The root is this machine's, read-only through 9p, under a tmpfs that ends with the machine; so the checkout, its .venv,
 BCC and containerd are there as they are here. Nothing is installed: the kernel's package is unpacked, for the run only.
 
-    python tests/vm/run.py [--kernel PACKAGE | FILE.deb] [--minutes N] [--emulate] [PYTEST ARGUMENTS]
+    python tests/vm/run.py [--kernel PACKAGE | FILE.deb] [--minutes N] [PYTEST ARGUMENTS]
 
 Exits with pytest's status; 124 when the time was up, 125 when the machine did not come up or crashed.
 """
@@ -46,7 +46,7 @@ def main() -> int:
         except VmError as error:
             print(f"vm: {error}", file=sys.stderr)
             return NO_MACHINE
-        command = _machine(kernel, initramfs, directory / "status", options.emulate)
+        command = _machine(kernel, initramfs, directory / "status")
         return _run(command, directory / "status", options.minutes)
 
 
@@ -55,7 +55,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kernel", default=NEWEST, help="a package apt knows, or a .deb file (default: %(default)s)")
     parser.add_argument("--minutes", type=float, default=20, help="how long it may take (default: %(default)s)")
     parser.add_argument("--patience", type=float, default=120, help="seconds a test waits for an event (default: 120)")
-    parser.add_argument("--emulate", action="store_true", help="emulate the processor even where KVM is there")
     return parser
 
 
@@ -126,12 +125,11 @@ def _busybox() -> str:
     return path
 
 
-def _machine(kernel: Path, initramfs: Path, status: Path, emulate: bool) -> list[str]:
+def _machine(kernel: Path, initramfs: Path, status: Path) -> list[str]:
     version = _version(kernel)
     share = "local,readonly=on,security_model=none,multidevs=remap"
-    fast = [] if emulate or not os.access("/dev/kvm", os.R_OK | os.W_OK) else ["-accel", "kvm"]
     return [
-        "qemu-system-x86_64", *fast, "-accel", "tcg", "-cpu", "max,-arch-capabilities", "-m", "3G", "-smp", "2",
+        "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-m", "3G", "-smp", "2",
         "-nodefaults", "-display", "none", "-no-reboot",
         "-kernel", str(kernel / f"boot/vmlinuz-{version}"), "-initrd", str(initramfs),
         "-append", "console=ttyS0 loglevel=4 panic=-1 mitigations=off random.trust_cpu=on",
