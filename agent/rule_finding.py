@@ -23,6 +23,7 @@ _SEVERITIES = {
     Priority.INFORMATIONAL: Severity.INFO,
     Priority.DEBUG: Severity.INFO,
 }
+_GO_OUT = frozenset({"connect", "sendto", "sendmsg"})
 _URGENCY = list(Severity)  # most urgent first
 
 
@@ -76,7 +77,11 @@ def _object(event: Exec | Syscall) -> str:
     """What was acted on, without accidental parts."""
     if isinstance(event, Exec):
         return ""
-    if (descriptor := event.descriptor) is not None and (descriptor.path or descriptor.remote_address):
-        peer = f"{descriptor.remote_address}:{descriptor.remote_port}" if descriptor.remote_address else ""
-        return f"{event.name} {printable(peer) or generalise(descriptor.path)}"
-    return " ".join((event.name, *map(generalise, event.resolved.values())))
+    descriptor = event.descriptor
+    if descriptor is None or not (descriptor.path or descriptor.remote_address):
+        return " ".join((event.name, *map(generalise, event.resolved.values())))
+    if not descriptor.remote_address:
+        return f"{event.name} {generalise(descriptor.path)}"
+    # Of a connection that came in the other end's port is accidental, and only these calls are sure to have gone out.
+    port = f":{descriptor.remote_port}" if event.name in _GO_OUT else ""
+    return f"{event.name} {printable(descriptor.remote_address)}{port}"

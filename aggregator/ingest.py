@@ -51,8 +51,9 @@ class _Ended(Exception):
 
 
 class UplinkServicer:
-    """Serves watchkeeper.v1.Uplink. ``committed`` is called after each commit of findings, deltas or inventories,
-    ``found`` with each finding then; ``detection`` gives the rules and policies in force now."""
+    """Serves watchkeeper.v1.Uplink. ``committed`` is called after each commit of findings, deltas or inventories, and
+    when a node runs other rules; ``found`` with each finding committed; ``detection`` gives the rules and policies in
+    force now."""
 
     def __init__(
         self,
@@ -223,9 +224,11 @@ class _Stream:
                 raise wire.WireError("the message is of a kind this aggregator does not know")
 
     def _beat(self, heartbeat: pb.Heartbeat) -> None:
-        now = self._servicer.clock()
+        now, before = self._servicer.clock(), self.node.detection_hash
         self.node = beaten(self.node, heartbeat, now)
         self._servicer.committer.beat(self.node)
+        if self.node.detection_hash != before:
+            self._servicer.committed()  # other rules run there: their checks need not wait for the next round
         self._servicer.live.publish("node", {"name": self.node.name, "heartbeat_at": now})
 
     async def _ingest(self, message: pb.Batch) -> None:

@@ -191,6 +191,22 @@ def test_a_policys_severity_outweighs_the_rules_priority(
     assert [severity(hit) for hit in court.hits] == [expected]
 
 
+@pytest.mark.parametrize(("call", "same"), [("dup2", True), ("accept", True), ("connect", False)])
+def test_hits_of_one_clients_connections_fold(call: str, same: bool) -> None:
+    """The ephemeral port of who came in is accidental; the port connected to is not."""
+    rules = f"""
+- {{rule: Any, desc: d, condition: "evt.type={call} and fd.typechar=4", output: o, priority: INFO}}
+"""
+    court = Court(detection(Policy("all", True, ("Any",)), rules=rules))
+    for port in (40_001, 40_002):
+        ends = Descriptor(
+            0, "ipv4", remote_address="192.0.2.7", remote_port=port, local_address="192.0.2.1", local_port=80
+        )
+        court.rulings.take(Syscall(at=1.0, task=SHELL, name=call, result=0, descriptor=ends))
+    first, second = (mark(hit, KEY) for hit in court.hits)
+    assert (first == second) == same
+
+
 class Watcher:
     """A source that serves everything but what it is told to refuse."""
 

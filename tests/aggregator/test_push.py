@@ -84,18 +84,22 @@ async def test_nodes_that_came_before_and_after_a_change_run_the_same(tmp_path: 
 
 
 async def test_heartbeats_tell_what_a_node_runs(tmp_path: Path) -> None:
-    """Hash, count and problems are kept; problems are bounded in number and length."""
+    """Hash, count and problems are kept, the latter bounded in number and length; a new hash has checks judged soon."""
     async with aggregator(tmp_path) as served, served.raw(await served.token()) as call:
+        judged: list[int] = []
+        served.servicer.committed = lambda: judged.append(1)
         await served.greet(call)
         beat = pb.Heartbeat(
             at=1.0, detection_hash="ab" * 32, rules_in_force=7, detection_problems=["x" * 5000] + ["y"] * 500
         )
-        await call.write(pb.AgentMessage(heartbeat=beat).SerializeToString())
+        for _ in range(2):
+            await call.write(pb.AgentMessage(heartbeat=beat).SerializeToString())
 
         async def beaten() -> bool:
             return bool((await served.store.call("nodes"))[0].rules_in_force)
 
         await until(beaten)
+        assert judged == [1]
         (node,) = await served.store.call("nodes")
     assert (node.detection_hash, node.rules_in_force) == ("ab" * 32, 7)
     assert node.detection_problems == ("x" * 1024, *["y"] * 63)
