@@ -38,7 +38,8 @@ def mark(hit: Hit, key: ProfileKey) -> str:
 
 
 def finding(hit: Hit, node: str, key: ProfileKey | None, process: Process | None, now: float, mark: str) -> Finding:
-    """``now``: unix seconds. Its ``fields`` are those of Falco's JSON output, ``output_fields`` as JSON text."""
+    """``now``: unix seconds. Its ``fields`` are those of Falco's JSON output, ``output_fields`` as JSON text; ``policy``
+    holds a name a line."""
     told = falco_json(hit.rule, hit.activity, SOURCE, node)
     event = hit.activity.event
     fields = {
@@ -48,7 +49,7 @@ def finding(hit: Hit, node: str, key: ProfileKey | None, process: Process | None
         "output": str(told["output"]),
         "output_fields": json.dumps(told["output_fields"], separators=(",", ":")),
         "tags": ",".join(told["tags"]),
-        "policy": ", ".join(policy.name for policy in hit.policies),
+        "policy": "\n".join(policy.name for policy in hit.policies),
         "time": str(told["time"]),
     }
     return Finding(

@@ -142,6 +142,15 @@ def pretty(text: str) -> str:
     return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
 
 
+def members(text: str) -> dict[str, Any]:
+    """Of a JSON object, as an agent sent it; what is none is shown as it came."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {"output_fields": text}
+    return found if isinstance(found, dict) else {"output_fields": text}
+
+
 def short(digest: str) -> str:
     """Enough of a hash to tell it from others; with its algorithm's name cut off."""
     return digest.removeprefix("sha256:")[:12]
@@ -164,6 +173,7 @@ def _environment() -> Environment:
         codes=codes,
         delay=delay,
         duration=duration,
+        members=members,
         number=number,
         pretty=pretty,
         short=short,

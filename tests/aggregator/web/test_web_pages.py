@@ -25,6 +25,7 @@ from aggregator.store.sqlite import SqliteStore
 from aggregator.store.thread import StoreThread
 from aggregator.web.controls import Segment, history
 from aggregator.web.rendering import codes, delay, duration, size, when
+from watchkeeper.findings import Finding, Severity
 
 PAGES = (
     "/",
@@ -116,6 +117,30 @@ async def test_unknown_is_told_apart_from_failing(browser: httpx.AsyncClient) ->
     assert "control-row is-not_assessed" in text
     assert "control-row is-fail" in text
     assert "Not assessed" in text
+
+
+@pytest.mark.parametrize("told", ['{"fd.name":"/etc/<b>x","proc.pname":null}', "[1]", "{broken"])
+async def test_a_rules_hit_tells_output_fields_and_policies(fleet: Any, browser: httpx.AsyncClient, told: str) -> None:
+    """In Falco's words, each field for itself; what an agent sent malformed is shown as it came."""
+    fields = {
+        "rule": "Write below etc", "rule_source": "syscall", "priority": "Error", "output": "File <i> written",
+        "output_fields": told, "tags": "files,soc2_CC6.8", "policy": "Files\nCommand and control, IPFS",
+    }  # fmt: skip
+    hit = Finding(f"{77:032x}", "worker-1", "rule", "Write below etc", Severity.HIGH, "7" * 64, 1.0, 1.0,
+                  fields=tuple(fields.items()))  # fmt: skip
+
+    def keep(store: SqliteStore) -> None:
+        with store.ingest() as ingest:
+            ingest.finding(hit, 2.0, ())
+
+    await fleet.store.call(keep)
+    text = (await browser.get(f"/findings/{77:032x}")).text
+    assert "File &lt;i&gt; written" in text
+    assert "system calls, priority Error" in text
+    assert 'href="/policies/Command%20and%20control%2C%20IPFS"' in text
+    assert '<span class="chip">soc2_CC6.8</span>' in text
+    shown = ["/etc/&lt;b&gt;x", "&lt;NA&gt;"] if told.startswith('{"') else [told]
+    assert [part for part in shown if part not in text] == []
 
 
 async def test_decision_by_form(fleet: Any, browser: httpx.AsyncClient) -> None:
