@@ -50,6 +50,7 @@ def finding(hit: Hit, node: str, key: ProfileKey | None, process: Process | None
         "output_fields": json.dumps(told["output_fields"], separators=(",", ":")),
         "tags": ",".join(told["tags"]),
         "policy": "\n".join(policy.name for policy in hit.policies),
+        "actions": ",".join(sorted({action for policy in hit.policies for action in policy.actions})),
         "time": str(told["time"]),
     }
     return Finding(

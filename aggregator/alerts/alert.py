@@ -30,6 +30,12 @@ def priority(finding: Finding) -> Priority:
     return _BY_LABEL.get(dict(finding.fields).get("priority", ""), _PRIORITIES[finding.severity])
 
 
+def is_wanted(finding: Finding) -> bool:
+    """Whether a policy of the rule asks for an alert; what is no rule's finding has no policy and is told."""
+    actions = dict(finding.fields).get("actions")
+    return finding.source != "rule" or actions is None or "alert" in actions.split(",")
+
+
 def alert(finding: Finding) -> bytes:
     """A JSON object without a line break: hostname, output, output_fields, priority, rule, source, tags, time, uuid."""
     told = _of_rule(finding) if finding.source == "rule" else _of_other(finding)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from aggregator.alerts.alert import alert, priority
+from aggregator.alerts.alert import alert, is_wanted, priority
 from aggregator.alerts.file import FileSink
 from aggregator.alerts.http import HttpSink, Receiver
 from aggregator.alerts.outbox import Counters, Outbox, Patience
@@ -36,8 +36,8 @@ class Alerts:
         return {outbox.sink.name: outbox.counters for outbox in self._outboxes}
 
     def offer(self, finding: Finding) -> None:
-        """Tell this finding, unless its priority is below the configured one."""
-        if not self._outboxes or priority(finding) > self._minimum:
+        """Tell this finding, unless its priority is below the configured one or its policies do not ask for an alert."""
+        if not self._outboxes or priority(finding) > self._minimum or not is_wanted(finding):
             return
         told = alert(finding)
         for outbox in self._outboxes:

@@ -169,6 +169,7 @@ def test_a_finding_tells_the_hit_in_falcos_terms() -> None:
         "output": "00:00:50.000000000: Warning sh in web by <NA>",
         "tags": "one,two",
         "policy": "all",
+        "actions": "alert",
         "time": "1970-01-01T00:00:50.000000000Z",
     }
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from aggregator.alerts.alert import alert, priority
+from aggregator.alerts.alert import alert, is_wanted, priority
 from rules.rule import Priority
 from watchkeeper.findings import Behaviour, BehaviourClass, Container, Finding, Process, ProfileKey, Severity
 
@@ -129,3 +129,21 @@ def test_text_that_is_no_unicode_is_replaced() -> None:
 def test_the_rules_own_priority_counts(label: str, expected: Priority) -> None:
     """An unknown one is replaced by that of the severity."""
     assert priority(rule_finding(priority=label)) is expected
+
+
+@pytest.mark.parametrize(
+    ("source", "fields", "expected"),
+    [
+        ("rule", (("actions", "alert"),), True),
+        ("rule", (("actions", ""),), False),
+        ("rule", (), True),
+        ("drift", (), True),
+        ("health", (("actions", ""),), True),
+    ],
+)
+def test_policies_without_the_action_alert_are_not_told(
+    source: str, fields: tuple[tuple[str, str], ...], expected: bool
+) -> None:
+    """A rule's finding is told when one of its policies asks for it; others always."""
+    found = Finding("f", "n", source, "t", Severity.HIGH, "p", 0.0, 0.0, fields=fields)
+    assert is_wanted(found) == expected
