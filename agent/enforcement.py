@@ -33,6 +33,8 @@ class Judge(Protocol):
     """What is asked of agent.rulings.Rulings."""
 
     rulebook: Rulebook
+    failures: int
+    last_failure: str
 
     def use(self, rulebook: Rulebook) -> None: ...
 
@@ -56,6 +58,15 @@ class Enforcement:
     def rules(self) -> int:
         """How many rules are in force."""
         return self._judge.rulebook.size
+
+    @property
+    def failures(self) -> int:
+        """Events that could not be judged."""
+        return self._judge.failures
+
+    @property
+    def last_failure(self) -> str:
+        return self._judge.last_failure
 
     async def put(self, detection: DetectionSet) -> None:
         """Put it into force, unless it already is. Not to be called again before it returned."""

@@ -44,6 +44,12 @@ class RuleFigures(Protocol):
     @property
     def rules(self) -> int: ...
 
+    @property
+    def failures(self) -> int: ...
+
+    @property
+    def last_failure(self) -> str: ...
+
 
 @dataclass(slots=True)
 class _Told:
@@ -55,6 +61,7 @@ class _Told:
     forgotten: int = 0
     missing_hooks: tuple[str, ...] = ()
     rule_problems: tuple[str, ...] = ()
+    unjudged: int = 0
 
 
 class Health:
@@ -128,6 +135,11 @@ class Health:
             title = f"The kernel does not offer every hook; missing: {hooks}"
             findings.health("missing_hooks", title, Severity.MEDIUM, {"missing_hooks": hooks}, now)
 
+        if self._rules.failures > told.unjudged:
+            told.unjudged = self._rules.failures
+            title = "Events could not be judged by the rules: please report this as a fault of Watchkeeper"
+            fields = {"events": str(told.unjudged), "last": self._rules.last_failure}
+            findings.health("rules_failed", title, Severity.HIGH, fields, now)
         if self._rules.problems != told.rule_problems:
             told.rule_problems = self._rules.problems
             if told.rule_problems:

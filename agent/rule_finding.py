@@ -38,8 +38,8 @@ def mark(hit: Hit, key: ProfileKey) -> str:
 
 
 def finding(hit: Hit, node: str, key: ProfileKey | None, process: Process | None, now: float, mark: str) -> Finding:
-    """``now``: unix seconds. Its ``fields`` are those of Falco's JSON output, ``output_fields`` as JSON text; ``policy``
-    holds a name a line."""
+    """``now``: unix seconds. Its ``fields`` are those of Falco's JSON output, ``output_fields`` as JSON text;
+    ``policy`` holds a name a line."""
     told = falco_json(hit.rule, hit.activity, SOURCE, node)
     event = hit.activity.event
     fields = {

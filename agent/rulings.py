@@ -28,12 +28,15 @@ class Containers(Protocol):
 
 
 class Rulings:
-    """``on_hit`` is called with each hit. Judged without a rulebook, nothing hits."""
+    """``on_hit`` is called with each hit. ``failures``: events that could not be judged, a fault of the program's;
+    ``last_failure`` says which."""
 
     def __init__(
         self, containers: Containers, processes: Processes, surroundings: Surroundings, on_hit: Callable[[Hit], None]
     ) -> None:
         self.judged = 0
+        self.failures = 0
+        self.last_failure = ""
         self.rulebook = Rulebook(EMPTY)
         self._containers = containers
         self._processes = processes
@@ -76,7 +79,13 @@ class Rulings:
 
     def _judge(self, activity: Activity) -> None:
         self.judged += 1
-        for hit in self.rulebook.hits(activity):
+        try:
+            hits = self.rulebook.hits(activity)
+        except Exception as error:  # noqa: BLE001 - whoever can make an odd event must not be able to end the agent
+            self.failures += 1
+            self.last_failure = f"{activity.event.name}: {type(error).__name__}: {error}"
+            return
+        for hit in hits:
             self._on_hit(hit)
 
     def _activity(self, event: Exec | Syscall, container: Container | None) -> Activity:

@@ -32,10 +32,12 @@ class StageError(Exception):
 
 
 class Stage:
-    """Context manager; what it starts and mounts is gone afterwards, whatever happens in between."""
+    """Context manager; what it starts and mounts is gone afterwards, whatever happens in between. ``patience``: how
+    many seconds a part may take to come up."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, patience: float = 30.0) -> None:
         self.directory = directory
+        self.patience = patience
         self.ingest_port, self.api_port, self.shop_port, self.listen_port, self.out_port = free_ports(5)
         self.api_url = f"http://127.0.0.1:{self.api_port}"
         self.token = ""
@@ -72,7 +74,7 @@ class Stage:
                 **(settings or {}),
             },
         )
-        self._wait("aggregator", 30, lambda: (state / "api-token").exists() and Api(self.api_url, "").ready())
+        self._wait("aggregator", lambda: (state / "api-token").exists() and Api(self.api_url, "").ready())
         self.token = (state / "api-token").read_text(encoding="utf-8").strip()
         return Api(self.api_url, self.token)
 
@@ -84,7 +86,7 @@ class Stage:
         ready.unlink(missing_ok=True)
         began = time.monotonic()
         self._spawn("agent", self._agent_settings(ready, replay, record))
-        self._wait("agent", 30, ready.exists)
+        self._wait("agent", ready.exists)
         return time.monotonic() - began
 
     def start_shop(self) -> None:
@@ -113,7 +115,7 @@ class Stage:
             labels=demo_acts.LABELS,
             environment={"SERVER_PORT": str(self.shop_port)},
         )
-        self._wait("shop", 15, lambda: accepts(self.shop_port))
+        self._wait("shop", lambda: accepts(self.shop_port))
         return container
 
     def run_short_lived(self, count: int, command: list[str]) -> dict[str, str]:
@@ -165,14 +167,14 @@ class Stage:
         demo_guardian.note_process(self.directory, process.pid)
         self._processes[name] = process
 
-    def _wait(self, name: str, seconds: float, is_up: Callable[[], bool]) -> None:
-        until = time.monotonic() + seconds
+    def _wait(self, name: str, is_up: Callable[[], bool]) -> None:
+        until = time.monotonic() + self.patience
         while not is_up():
             process = self._processes.get(name)
             if process is not None and process.poll() is not None:
                 raise StageError(f"the {name} ended with status {process.returncode}:\n{self.log_end(name)}")
             if time.monotonic() > until:
-                raise StageError(f"the {name} was not up within {seconds:.0f} s:\n{self.log_end(name)}")
+                raise StageError(f"the {name} was not up within {self.patience:.0f} s:\n{self.log_end(name)}")
             time.sleep(0.02)
 
     def pid(self, name: str) -> int:

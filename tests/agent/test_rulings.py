@@ -18,6 +18,7 @@ from agent.rule_finding import finding, mark, severity
 from agent.rulebook import EMPTY, Hit, Rulebook
 from agent.rulings import WAITING, Rulings
 from agent.surroundings import unknown
+from rules.sources.activity import Activity
 from watchkeeper.events import Descriptor, Exec, Fork, Syscall, Task
 from watchkeeper.findings import Container, ProfileKey, Severity
 from watchkeeper.policies import DetectionSet, Policy, RuleFile, Scope
@@ -190,6 +191,23 @@ def test_a_policys_severity_outweighs_the_rules_priority(
     court = Court(detection(*policies))
     court.rulings.take(shell(msgspec.structs.replace(SHELL, cgroup=HOST)))
     assert [severity(hit) for hit in court.hits] == [expected]
+
+
+def test_an_event_that_can_not_be_judged_is_counted_and_the_next_one_judged() -> None:
+    """A fault in judging one event neither ends the agent nor goes by in silence."""
+
+    class Faulty(Rulebook):
+        def hits(self, activity: Activity) -> list[Hit]:
+            if isinstance(activity.event, Syscall):
+                raise ValueError("odd")
+            return super().hits(activity)
+
+    court = Court(detection())
+    court.rulings.use(Faulty(detection()))
+    court.rulings.take(shadow(msgspec.structs.replace(SHELL, cgroup=HOST)))
+    court.rulings.take(shell(msgspec.structs.replace(SHELL, cgroup=HOST)))
+    assert (court.rulings.failures, court.rulings.last_failure) == (1, "openat: ValueError: odd")
+    assert court.rules() == [("Shell runs", "host")]
 
 
 @pytest.mark.parametrize(("call", "same"), [("dup2", True), ("accept", True), ("connect", False)])

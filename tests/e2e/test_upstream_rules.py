@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 UPSTREAM = HERE.parents[2] / "shared" / "falco" / "rules"
 FILES = ("falco_rules.yaml", "falco-incubating_rules.yaml", "falco-sandbox_rules.yaml")
 IMAGE = "watchkeeper.local/actors:1"
-PATIENCE = 20.0
+PATIENCE = float(os.environ.get("WATCHKEEPER_TEST_PATIENCE", "20"))  # seconds
 
 
 class Theatre:
@@ -102,7 +102,7 @@ def theatre(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
     }
     before = os.environ.get("KUBERNETES_SERVICE_HOST")
     os.environ["KUBERNETES_SERVICE_HOST"] = acts.API_SERVER
-    with Stage(Path(f"/run/watchkeeper-upstream-{os.getpid()}")) as stage:
+    with Stage(Path(f"/run/watchkeeper-upstream-{os.getpid()}"), patience=max(PATIENCE, 30.0)) as stage:
         api = stage.start_aggregator(settings)
         stage.start_shop()
         stage.start_agent(api, replay=None, record=None)

@@ -18,7 +18,7 @@ from agent.probe.source import ProbeError
 from watchkeeper.events import AnyEvent, Exit
 
 SENSITIVE = ("shadow", ".ssh", "watched-name", "a-name-as-long-as-the-map-can-hold-and-more")
-PATIENCE = 20.0
+PATIENCE = float(os.environ.get("WATCHKEEPER_TEST_PATIENCE", "20"))  # seconds
 
 
 class Watch:
