@@ -17,10 +17,11 @@ from watchkeeper.findings import Container, Finding, FindingRepeat, Process, Pro
 FLUSH_SECONDS = 10.0
 FRESH_SECONDS = 3600.0  # a fold this old begins anew, so that what was triaged meanwhile is told in full again
 FOLDS = 8_192
-SHARE = 2_000  # different deviations of one profile within FRESH_SECONDS
+SHARE = 2_000  # different deviations of one profile within FRESH_SECONDS, and as many different hits of rules
 
 Emit = Callable[[Finding | FindingRepeat], None]
-_Fold = tuple[ProfileKey | None, str, str]
+_Share = tuple[ProfileKey, str]  # the profile, and what it is filled with: drift, rule
+_Fold = tuple[_Share | None, str, str]
 
 
 @dataclass(slots=True)
@@ -39,7 +40,7 @@ class Findings:
         self._emit = emit
         self._folded: OrderedDict[_Fold, _Folded] = OrderedDict()
         self._waiting: set[_Fold] = set()
-        self._of_profile: Counter[ProfileKey] = Counter()
+        self._filled: Counter[_Share] = Counter()
         self._flushed_at = 0.0
 
     def drift(
@@ -55,7 +56,8 @@ class Findings:
         """A deviation of a profile."""
         behaviour = deviation.behaviour
         words = "\0".join((behaviour.behaviour_class, behaviour.process, behaviour.object))
-        fold: _Fold = (key, deviation.fingerprint, words)
+        share = (key, "drift")
+        fold: _Fold = (share, deviation.fingerprint, words)
         fields = (("inherited_from", inherited_from), ("review", "rollout")) if deviation.review else ()
         finding = Finding(
             id="",
@@ -72,8 +74,8 @@ class Findings:
             process=process,
             fields=fields,
         )
-        if fold not in self._folded and self._of_profile[key] >= SHARE:
-            fold, finding = self._flood(finding, key)
+        if fold not in self._folded and self._filled[share] >= SHARE:
+            fold, finding = self._flood(finding, share, "deviations")
         self._occurred(fold, occurred_at, now, lambda: finding)
 
     def rule(
@@ -81,9 +83,10 @@ class Findings:
     ) -> None:
         """A rule's hit. ``mark``: the fingerprint by which hits are folded; ``make`` is called for the first of them
         only, as telling a hit in words costs more than finding it. ``key`` None: on the host itself."""
-        fold: _Fold = (key, mark, "")
-        if key is not None and fold not in self._folded and self._of_profile[key] >= SHARE:
-            fold, flood = self._flood(make(), key)
+        share = (key, "rule") if key is not None else None
+        fold: _Fold = (share, mark, "")
+        if share is not None and fold not in self._folded and self._filled[share] >= SHARE:
+            fold, flood = self._flood(make(), share, "hits of rules")
             self._occurred(fold, occurred_at, now, lambda: flood)
             return
         self._occurred(fold, occurred_at, now, make)
@@ -116,7 +119,7 @@ class Findings:
 
     def forget(self, key: ProfileKey) -> None:
         """Fold the profile's findings anew: what it accepts has changed."""
-        for fold in [fold for fold in self._folded if fold[0] == key]:
+        for fold in [fold for fold in self._folded if fold[0] == (key, "drift")]:
             self._forget(fold)
 
     def unsent(self, finding_id: str) -> None:
@@ -142,14 +145,14 @@ class Findings:
         new = _Folded(secrets.token_hex(16), now, at)
         self._folded[fold] = new
         if fold[0] is not None:
-            self._of_profile[fold[0]] += 1
+            self._filled[fold[0]] += 1
         self._emit(replace(make(), id=new.id, node=self.node))
 
-    def _flood(self, finding: Finding, key: ProfileKey) -> tuple[_Fold, Finding]:
-        mark = fingerprint(key, "flood")
-        title = f"More than {SHARE} different deviations in an hour; further ones are only counted"
+    def _flood(self, finding: Finding, share: _Share, what: str) -> tuple[_Fold, Finding]:
+        mark = fingerprint(share[0], "flood", share[1])
+        title = f"More than {SHARE} different {what} in an hour; further ones are only counted"
         flood = replace(finding, title=title, severity=Severity.HIGH, fingerprint=mark, behaviour=None, fields=())
-        return (key, mark, ""), flood
+        return (share, mark, ""), flood
 
     def _tell_repeats(self, fold: _Fold) -> None:
         self._waiting.discard(fold)
@@ -162,6 +165,6 @@ class Findings:
             self._tell_repeats(fold)
         del self._folded[fold]
         if fold[0] is not None:
-            self._of_profile[fold[0]] -= 1
-            if not self._of_profile[fold[0]]:
-                del self._of_profile[fold[0]]
+            self._filled[fold[0]] -= 1
+            if not self._filled[fold[0]]:
+                del self._filled[fold[0]]

@@ -127,6 +127,32 @@ def test_flood_of_one_profile_is_one_finding_and_leaves_room_for_others() -> Non
     assert [noun.count for noun in out if isinstance(noun, FindingRepeat)] == [49]
 
 
+def test_hits_of_rules_have_a_share_of_their_own() -> None:
+    """A flood of hits takes no room from deviations; only the first hit of each kind is put into words."""
+    out = Out()
+    findings = Findings("node-1", out.append)
+    made: list[str] = []
+
+    def hit(mark: str) -> None:
+        def make() -> Finding:
+            made.append(mark)
+            return Finding("", "", "rule", "A rule", Severity.LOW, mark, 1.0, 1.0, profile=KEY)
+
+        findings.rule(mark, KEY, 1.0, 100.0, make)
+
+    for number in range(SHARE + 50):
+        hit(str(number))
+        hit(str(number))
+    occur(findings, deviation("/bin/ls"), 100.0)
+    told = [noun.title for noun in out if isinstance(noun, Finding)]
+    assert told.count("A rule") == SHARE
+    assert [title for title in told if title != "A rule"] == [
+        f"More than {SHARE} different hits of rules in an hour; further ones are only counted",
+        "Unexpected program executed: /bin/ls",
+    ]
+    assert made[:SHARE] == [str(number) for number in range(SHARE)]
+
+
 def test_table_is_bounded() -> None:
     """However many profiles deviate, the table keeps its size."""
     findings = Findings("node-1", lambda noun: None)

@@ -11,6 +11,7 @@ Exits with pytest's status; 124 when the time was up, 125 when the machine did n
 from __future__ import annotations
 
 import argparse
+import lzma
 import os
 import shlex
 import shutil
@@ -73,6 +74,9 @@ def _unpack(package: Path, directory: Path) -> Path:
     _output("dpkg-deb", "-x", str(package), str(directory))
     if (directory / "usr/lib/modules").is_dir():
         (directory / "lib").symlink_to("usr/lib")
+    for module in directory.glob("lib/modules/*/kernel/**/*.ko.xz"):  # busybox reads them plain only
+        module.with_suffix("").write_bytes(lzma.decompress(module.read_bytes()))
+        module.unlink()
     _output("busybox", "depmod", "-b", str(directory), _version(directory))
     return directory
 

@@ -46,6 +46,7 @@ def test_exec_tells_program_arguments_and_directory(watch, tmp_path):
         ancestors=event.ancestors,
         tty_number=event.tty_number,
         writable=event.writable,
+        lower_layer=event.lower_layer,  # the machine's root may be an overlay
         changed_at=target.stat().st_ctime_ns,
         modified_at=target.stat().st_mtime_ns,
     )
