@@ -88,6 +88,11 @@ class DriftSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sensitive_paths: tuple[str, ...] = SENSITIVE_PATHS
 
 
+class RulesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    # Of the rules that one event matches tell only the first, in the order of the rule files, instead of all.
+    first_match: bool = False
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     # Name of this node; must be the one its token or certificate was made for. Empty: the host's name.
     node: str = ""
@@ -105,6 +110,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     learning: LearningSettings = LearningSettings()
     spool: SpoolSettings = SpoolSettings()
     drift: DriftSettings = DriftSettings()
+    rules: RulesSettings = RulesSettings()
 
 
 def load(path: Path | None, environment: Mapping[str, str] = os.environ) -> Settings:

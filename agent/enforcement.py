@@ -42,7 +42,8 @@ class Judge(Protocol):
 class Enforcement:
     """``problems``: why something that is asked for is not in force; told with the heartbeat."""
 
-    def __init__(self, directory: Path, source: Watcher, judge: Judge) -> None:
+    def __init__(self, directory: Path, source: Watcher, judge: Judge, *, match_all: bool = True) -> None:
+        self._match_all = match_all
         self.problems: tuple[str, ...] = ()
         self._path = directory / FILE
         self._source = source
@@ -72,7 +73,7 @@ class Enforcement:
         """Put it into force, unless it already is. Not to be called again before it returned."""
         if detection.hash == self._judge.rulebook.hash:
             return
-        if self.swap(await asyncio.to_thread(Rulebook, detection)):
+        if self.swap(await asyncio.to_thread(Rulebook, detection, match_all=self._match_all)):
             self._save(detection)
 
     def swap(self, rulebook: Rulebook) -> bool:

@@ -93,7 +93,9 @@ class Agent:
         self.detection = Detection(
             settings, containers, self.profiles, self.findings, surroundings, source.ignore_cgroup, clock
         )
-        self.enforcement = Enforcement(Path(settings.state_directory), source, self.detection.rulings)
+        self.enforcement = Enforcement(
+            Path(settings.state_directory), source, self.detection.rulings, match_all=not settings.rules.first_match
+        )
         self._health = Health(settings, source, spool, self.profiles, self.enforcement, clock())
         self._source = source
         self._containers = containers

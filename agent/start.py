@@ -71,7 +71,8 @@ def _watching(settings: Settings, spool: Spool) -> tuple[Agent, str]:
 
     hierarchy = detect()
     with ThreadPoolExecutor(1) as aside:  # rules are compiled here while a child compiles the hooks
-        rulebook = aside.submit(Rulebook, stored(Path(settings.state_directory)))
+        kept = stored(Path(settings.state_directory))
+        rulebook = aside.submit(Rulebook, kept, match_all=not settings.rules.first_match)
         source = loader.start(settings.probe.ring_bytes, os.getpid(), hierarchy, sensitive_names(settings))
     try:
         containers = Containers(hierarchy, settings.containers.cri_sockets)

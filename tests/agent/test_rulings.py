@@ -251,6 +251,17 @@ def test_a_pushed_set_comes_into_force_and_survives_a_restart(tmp_path: Path) ->
     assert len(watcher.wanted) == 1
 
 
+def test_only_the_first_matching_rule_fires_where_so_configured(tmp_path: Path) -> None:
+    """In the order of the files; all by default."""
+    rules = RULES + "- {rule: Exec, desc: d, condition: evt.type=execve, output: o, priority: INFO}\n"
+    both = detection(Policy("all", True, ("Exec", "Shell runs")), rules=rules)
+    for match_all, expected in ((True, ["Shell runs", "Exec"]), (False, ["Shell runs"])):
+        court = Court(EMPTY)
+        asyncio.run(Enforcement(tmp_path / str(match_all), Watcher(), court.rulings, match_all=match_all).put(both))
+        court.rulings.take(shell(msgspec.structs.replace(SHELL, cgroup=HOST)))
+        assert [name for name, _ in court.rules()] == expected
+
+
 def test_a_broken_set_leaves_the_old_one_in_force(tmp_path: Path) -> None:
     """A rule that does not compile rejects the new set as a whole, and says so; the old one goes on judging."""
     court, watcher = Court(EMPTY), Watcher()

@@ -114,7 +114,8 @@ def _initramfs(kernel: Path, directory: Path, session: str) -> Path:
     for name in BOOT_MODULES:
         if (source / "kernel" / name).is_dir():
             shutil.copytree(source / "kernel" / name, target / "kernel" / name)
-    shutil.copy(source / "modules.dep", target)
+    for index in ("modules.dep", "modules.builtin"):
+        shutil.copy(source / index, target)
     names = "\n".join(str(path.relative_to(root)) for path in sorted(root.rglob("*")))
     archive = subprocess.run(
         ["busybox", "cpio", "-o", "-H", "newc"], cwd=root, input=names.encode(), capture_output=True, check=True
