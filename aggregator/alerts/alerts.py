@@ -36,7 +36,7 @@ class Alerts:
         return {outbox.sink.name: outbox.counters for outbox in self._outboxes}
 
     def offer(self, finding: Finding) -> None:
-        """Tell this finding, unless its priority is below the configured one or its policies do not ask for an alert."""
+        """Tell this finding, unless its priority is below the configured one or its policies ask for no alert."""
         if not self._outboxes or priority(finding) > self._minimum or not is_wanted(finding):
             return
         told = alert(finding)
