@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any, TypedDict
 
 from rules.compiled_rule import CompiledRule
 from rules.fields import Source
+from rules.sources import timestamps
 from rules.template import Told
-
-_SECOND = 1_000_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class FalcoJson(TypedDict):
@@ -33,7 +30,7 @@ def falco_json(rule: CompiledRule, event: Any, source: Source, hostname: str) ->
     fields["evt.time"] = at
     return {
         "hostname": hostname,
-        "output": f"{clock(at)}: {rule.priority.label} {rule.template.message(event)}",
+        "output": f"{timestamps.clock(at)}: {rule.priority.label} {rule.template.message(event)}",
         "output_fields": dict(sorted(fields.items())),
         "priority": rule.priority.label,
         "rule": rule.name,
@@ -43,15 +40,6 @@ def falco_json(rule: CompiledRule, event: Any, source: Source, hostname: str) ->
     }
 
 
-def clock(nanoseconds: int) -> str:
-    """Time of day in UTC: ``13:53:31.726060287``."""
-    return f"{_moment(nanoseconds):%H:%M:%S}.{nanoseconds % _SECOND:09d}"
-
-
 def iso8601(nanoseconds: int) -> str:
     """``2018-10-25T13:53:31.726060287Z``."""
-    return f"{_moment(nanoseconds):%Y-%m-%dT%H:%M:%S}.{nanoseconds % _SECOND:09d}Z"
-
-
-def _moment(nanoseconds: int) -> datetime:
-    return _EPOCH + timedelta(seconds=nanoseconds // _SECOND)
+    return timestamps.iso8601(nanoseconds).replace("+0000", "Z")

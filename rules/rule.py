@@ -39,8 +39,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``condition``: without macros and lists, exceptions included. ``text``: the condition as resolved text.
-    ``exception_fields``: (exception, field names), for whoever edits them."""
+    """``condition``: without macros and lists, exceptions included. ``text``: the condition as resolved text."""
 
     name: str
     condition: Expression

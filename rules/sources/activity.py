@@ -93,7 +93,6 @@ class Activity:
     """``number``: evt.num, from 1. ``process`` None: the process is not known (its exec was lost).
 
     ``ancestor(n)``: 1 is the parent. ``leader``: the leader of its session. ``container`` None: the host.
-    ``entry_point``: whether the process is the first one of its container (proc.is_container_…).
     """
 
     event: Exec | Syscall

@@ -10,6 +10,7 @@ import pytest
 
 from aggregator.controls.catalogue import load
 from rules.rule import Priority
+from rules.ruleset import Ruleset
 
 REFERENCE = Path(__file__).parents[4] / "shared" / "reference"
 NAMES = {"syscall": "falco", "k8s_audit": "k8s_audit", "aws_cloudtrail": "awscloudtrail"}  # what a table calls a source
@@ -45,6 +46,13 @@ def priorities(source: str) -> dict[str, Priority]:
         for row in rows("rule_controls.csv")
         if row["source"] == NAMES[source]
     }
+
+
+def untagged(ruleset: Ruleset, wanted: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Of the wanted tags those that the rules lack, by rule."""
+    tags = {rule.name: set(rule.rule.tags) for rule in ruleset.rules}
+    found = {name: needed - tags.get(name, set()) for name, needed in wanted.items()}
+    return {name: missing for name, missing in found.items() if missing}
 
 
 def rows(table: str) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ from rules.ruleset import Ruleset, load
 from rules.sources.json_event import JsonEvent
 from rules.sources.json_input import events
 from rules.sources.registry import source
-from tests.rules.shipped.catalogue import catalogued, priorities, tabulated
+from tests.rules.shipped.catalogue import catalogued, priorities, tabulated, untagged
 
 HERE = Path(__file__).parent
 FILE = HERE.parents[2] / "rules" / "shipped" / "k8s_audit_rules.yaml"
@@ -86,12 +86,6 @@ def each(kind: str) -> list[Any]:
         for rule, cases in CASES.items()
         for number, case in enumerate(cases[kind])
     ]
-
-
-def untagged(ruleset: Ruleset, wanted: dict[str, set[str]]) -> dict[str, set[str]]:
-    tags = {rule.name: set(rule.rule.tags) for rule in ruleset.rules}
-    found = {name: needed - tags.get(name, set()) for name, needed in wanted.items()}
-    return {name: missing for name, missing in found.items() if missing}
 
 
 def test_file_loads_without_a_problem(ruleset: Ruleset) -> None:

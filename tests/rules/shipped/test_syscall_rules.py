@@ -8,7 +8,7 @@ import yaml
 
 from rules.ruleset import Ruleset, load
 from rules.sources.registry import source
-from tests.rules.shipped.catalogue import catalogued, priorities, tabulated
+from tests.rules.shipped.catalogue import catalogued, priorities, tabulated, untagged
 from tests.rules.shipped.events import activity
 
 HERE = Path(__file__).parent
@@ -29,12 +29,6 @@ def ruleset() -> Ruleset:
 
 def matched(ruleset: Ruleset, case: dict[str, Any]) -> set[str]:
     return {hit.rule.name for hit in ruleset.for_source("syscall").matches(activity(case))}
-
-
-def untagged(ruleset: Ruleset, wanted: dict[str, set[str]]) -> dict[str, set[str]]:
-    tags = {rule.name: set(rule.rule.tags) for rule in ruleset.rules}
-    found = {name: needed - tags.get(name, set()) for name, needed in wanted.items()}
-    return {name: missing for name, missing in found.items() if missing}
 
 
 def each(kind: str) -> list[Any]:
