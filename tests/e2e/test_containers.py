@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
+import struct
 from pathlib import Path
 
 import msgspec
@@ -16,6 +19,7 @@ from watchkeeper.events import AnyEvent, CgroupBirth, ContainerNamed, Exec, Exit
 
 pytestmark = [pytest.mark.kernel, pytest.mark.containers]
 SHORT_LIVED = 200
+CLONE3 = 435
 SLEEP = f"0.05{os.getpid()}"  # told from what others may run on this machine
 
 
@@ -83,25 +87,32 @@ def test_reused_pid_is_not_confused(stage: Stage, tmp_path: Path) -> None:
     recording = tmp_path / "events.jsonl"
     api = stage.start_aggregator()
     stage.start_agent(api, replay=None, record=recording)
-    pids = [_spawn_with_pid(0)]
-    pids.append(_spawn_with_pid(pids[0]))
+    pid = _end_at_once(os.fork())
+    assert _end_at_once(_fork_as(pid)) == pid
     stage.stop_agent()
-    assert pids[0] == pids[1]
-    forks = [e for e in _events(recording) if isinstance(e, Fork) and e.child_pid == pids[0]]
-    exits = [e for e in _events(recording) if isinstance(e, Exit) and e.task.pid == pids[0]]
+    forks = [e for e in _events(recording) if isinstance(e, Fork) and e.child_pid == pid]
+    exits = [e for e in _events(recording) if isinstance(e, Exit) and e.task.pid == pid]
     assert len({fork.child_start for fork in forks}) == 2
     assert [exit.task.start for exit in exits] == [fork.child_start for fork in forks]
 
 
-def _spawn_with_pid(wanted: int) -> int:
-    """Start a process that ends at once; with ``wanted``, under that very pid (through ns_last_pid)."""
-    if wanted:
-        Path("/proc/sys/kernel/ns_last_pid").write_text(str(wanted - 1))
-    pid = os.fork()
+def _end_at_once(pid: int) -> int:
+    """Of a fork: the child ends, the parent waits for it."""
     if pid == 0:
         os._exit(0)
     os.waitpid(pid, 0)
     return pid
+
+
+def _fork_as(pid: int) -> int:
+    """fork(2) with that very pid: clone3(2) with set_tid, which no other process of the machine can come before."""
+    wanted = ctypes.c_int(pid)
+    arguments = struct.pack("@11Q", 0, 0, 0, 0, signal.SIGCHLD, 0, 0, 0, ctypes.addressof(wanted), 1, 0)
+    libc = ctypes.CDLL(None, use_errno=True)
+    child: int = libc.syscall(CLONE3, arguments, len(arguments))
+    if child < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return child
 
 
 def test_births_are_recorded_before_what_happens_inside(stage: Stage, tmp_path: Path) -> None:
