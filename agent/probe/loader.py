@@ -20,7 +20,7 @@ from agent.probe import bpfmap, decode
 from agent.probe.hooks import CLASSES, HOOKS
 from agent.probe.record import DecodeError, event_class
 from agent.probe.ring import Ring
-from agent.probe.source import ClassCounters, ProbeError
+from agent.probe.source import ClassCounters, Knowledge, NoveltyCounters, ProbeError
 from agent.probe.syscalls import PROGRAM, SPEC_SIZE, Outcomes
 from agent.probe.watched import Watched
 from watchkeeper.events import AnyEvent, Bind
@@ -111,6 +111,12 @@ class KernelSource:
         """Runs of a program that the kernel skipped (already running on that CPU) count as seen and dropped."""
         skipped = self._skipped()
         return [self._count(number, name, skipped.get(name, 0)) for number, name in enumerate(CLASSES)]
+
+    def novelties(self) -> list[NoveltyCounters]:
+        return []
+
+    def knowledge(self) -> Knowledge:
+        return Knowledge()
 
     def ignore_cgroup(self, cgroup: int) -> None:
         self._ignored.update(struct.pack("@Q", cgroup), b"\1")

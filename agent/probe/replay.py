@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.probe.source import ClassCounters, ProbeError
+from agent.probe.source import ClassCounters, Knowledge, NoveltyCounters, ProbeError
 from agent.probe.syscalls import Outcomes
 from watchkeeper.events import AnyEvent
 
@@ -63,6 +63,13 @@ class ReplaySource:
             ClassCounters(name, seen=count, submitted=count, decoded=count)
             for name, count in sorted(self._played.items())
         ]
+
+    def novelties(self) -> list[NoveltyCounters]:
+        """Everything recorded was told, and nothing was remembered."""
+        return []
+
+    def knowledge(self) -> Knowledge:
+        return Knowledge()
 
     def ignore_cgroup(self, cgroup: int) -> None:
         """A recording tells what it tells."""

@@ -16,7 +16,10 @@ class ProbeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ClassCounters:
-    """Counts of one event class since the start. seen = suppressed + submitted + dropped."""
+    """Counts of one event class since the start. seen = suppressed + submitted + dropped.
+
+    ``known``: of those suppressed, the ones that repeated a behaviour judged before; the others are out of scope.
+    """
 
     event_class: str
     seen: int = 0
@@ -25,6 +28,36 @@ class ClassCounters:
     dropped: int = 0
     decoded: int = 0
     lost_in_user_space: int = 0
+    known: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NoveltyCounters:
+    """What one cgroup showed of one event class that was new to the kernel, since the cgroup's first novelty.
+
+    ``dropped``: no room in the ring buffer. ``withheld``: dropped, too, because this cgroup alone already held as much
+    of the ring as was free. ``unlisted``: told, but not remembered, because the cgroup's share of the known behaviours
+    (or all room) is used up: it crosses again each time. ``expired``: remembered as pending, and never judged.
+    ``evicted``: known, and forgotten to make room or because of its age.
+    """
+
+    cgroup: int
+    event_class: str
+    submitted: int = 0
+    dropped: int = 0
+    withheld: int = 0
+    unlisted: int = 0
+    expired: int = 0
+    evicted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """How full the kernel's map of judged behaviours is, and by which generation of rules and profiles they were."""
+
+    entries: int = 0
+    capacity: int = 0
+    generation: int = 0
 
 
 class Source(Protocol):
@@ -44,6 +77,12 @@ class Source(Protocol):
         ...
 
     def counters(self) -> list[ClassCounters]: ...
+
+    def novelties(self) -> list[NoveltyCounters]:
+        """By cgroup and class; of cgroups that are gone, until they were asked for once after their end."""
+        ...
+
+    def knowledge(self) -> Knowledge: ...
 
     def ignore_cgroup(self, cgroup: int) -> None:
         """File, network and capability events of this cgroup end in the kernel from now on (counted as suppressed)."""

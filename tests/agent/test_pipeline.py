@@ -18,7 +18,7 @@ from agent.detection import WAIT_SECONDS
 from agent.pipeline import Agent
 from agent.probe.recording import Recorder
 from agent.probe.replay import ReplaySource
-from agent.probe.source import ClassCounters
+from agent.probe.source import ClassCounters, Knowledge, NoveltyCounters
 from agent.probe.syscalls import Outcomes
 from agent.recorded_containers import RecordedContainers
 from agent.spool import Spool
@@ -76,6 +76,7 @@ class FakeSource:
         self.ignored: list[int] = []
         self.watched: dict[str, Outcomes] = {}
         self.counted: list[ClassCounters] = []
+        self.novel: list[NoveltyCounters] = []
         self.events: list[AnyEvent] = []
         self.closed = False
         self._ready = os.eventfd(0)
@@ -95,6 +96,12 @@ class FakeSource:
 
     def counters(self) -> list[ClassCounters]:
         return self.counted
+
+    def novelties(self) -> list[NoveltyCounters]:
+        return self.novel
+
+    def knowledge(self) -> Knowledge:
+        return Knowledge()
 
     def ignore_cgroup(self, cgroup: int) -> None:
         self.ignored.append(cgroup)
