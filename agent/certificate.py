@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import binascii
 import datetime
-import ssl
 from pathlib import Path
 
 
 def expires_at(path: Path) -> float:
     """Unix time at which the first certificate in a PEM file ends. ValueError: it holds none; OSError as usual."""
     text = path.read_text(encoding="ascii", errors="replace")
-    begin, end = text.find("-----BEGIN CERTIFICATE-----"), text.find("-----END CERTIFICATE-----")
-    if begin < 0 or end < begin:
+    _, begun, rest = text.partition("-----BEGIN CERTIFICATE-----")
+    encoded, ended, _ = rest.partition("-----END CERTIFICATE-----")
+    if not begun or not ended:
         raise ValueError("holds no PEM certificate")
-    return _not_after(ssl.PEM_cert_to_DER_cert(text[begin : end + len("-----END CERTIFICATE-----")] + "\n"))
+    return _not_after(binascii.a2b_base64(encoded))
 
 
 def _not_after(certificate: bytes) -> float:

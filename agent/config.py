@@ -54,8 +54,13 @@ class UplinkSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ProbeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    # Size of the ring buffer between kernel and agent in bytes, a power of two from 64 KiB to 1 GiB.
-    ring_bytes: int = 4 * 1024 * 1024
+    # Bytes of the ring buffer for files, connections and system calls; a power of two from 64 KiB to 1 GiB.
+    bulk_ring_bytes: int = 2 * 1024 * 1024
+    # Bytes of the ring buffer for processes and containers; a power of two from 64 KiB to 1 GiB.
+    critical_ring_bytes: int = 2 * 1024 * 1024
+    # How many judged behaviours the kernel remembers, some 100 bytes each; a power of two from 1024 to 4194304. One
+    # container may take a quarter.
+    known_behaviours: int = 64 * 1024
     # Take events from this recording instead of the kernel.
     replay: str = ""
     # Write every event to this file, from which it can be replayed.
@@ -132,7 +137,7 @@ def sensitive_names(settings: Settings) -> tuple[str, ...]:
 
 
 def _requirements(settings: Settings) -> list[tuple[str, bool, str]]:
-    uplink, ring, learning = settings.uplink, settings.probe.ring_bytes, settings.learning
+    uplink, probe, learning = settings.uplink, settings.probe, settings.learning
     host, _, port = uplink.address.rpartition(":")
     return [
         ("node", _is_name(settings.node or _hostname()), 'must be without spaces and "/"; set it to the node\'s name'),
@@ -150,12 +155,19 @@ def _requirements(settings: Settings) -> list[tuple[str, bool, str]]:
             bool(uplink.key_file) == bool(uplink.certificate_file),
             "and uplink.certificate_file belong together; set both or none",
         ),
-        (
-            "probe.ring_bytes",
-            _is_ring(ring),
-            f"{ring} is not a power of two from 65536 to 1073741824; 4194304 is usual",
+        *(
+            (f"probe.{key}", _is_ring(size), f"{size} is not a power of two from 65536 to 1073741824; 2097152 is usual")
+            for key, size in (
+                ("bulk_ring_bytes", probe.bulk_ring_bytes),
+                ("critical_ring_bytes", probe.critical_ring_bytes),
+            )
         ),
-        ("probe.record", not (settings.probe.record and settings.probe.replay), "is set beside probe.replay; keep one"),
+        (
+            "probe.known_behaviours",
+            _is_power(probe.known_behaviours, 1 << 10, 1 << 22),
+            f"{probe.known_behaviours} is not a power of two from 1024 to 4194304; 65536 is usual",
+        ),
+        ("probe.record", not (probe.record and probe.replay), "is set beside probe.replay; keep one"),
         ("learning.minimum_seconds", learning.minimum_seconds >= 0, "must not be negative; 3600 is usual"),
         ("learning.decay_seconds", learning.decay_seconds > 0, "must be greater than 0; 900 is usual"),
         ("learning.threshold", learning.threshold > 0, "must be greater than 0, or learning never ends; 0.5 is usual"),
@@ -176,7 +188,11 @@ def _sensitive(path: str) -> tuple[str, bool, str]:
 
 
 def _is_ring(size: int) -> bool:
-    return 1 << 16 <= size <= 1 << 30 and size & (size - 1) == 0
+    return _is_power(size, 1 << 16, 1 << 30)
+
+
+def _is_power(number: int, least: int, most: int) -> bool:
+    return least <= number <= most and number & (number - 1) == 0
 
 
 def _is_name(name: str) -> bool:

@@ -156,19 +156,21 @@ class Containers:
                 self.death(cgroup)
 
     async def run(self) -> None:
-        """Name what is pending, until cancelled."""
-        tasks: set[asyncio.Task[None]] = set()
+        """Name what is pending, until cancelled; may be run again then."""
+        tasks: dict[asyncio.Task[None], _Entry] = {}
         try:
             while True:
                 await self._rest()
                 self._settle_unshaped()
                 self._find_unknown()
                 while self._waiting:
-                    task = asyncio.create_task(self._name(self._waiting.popleft()))
-                    tasks.add(task)
-                    task.add_done_callback(tasks.discard)
+                    entry = self._waiting.popleft()
+                    task = asyncio.create_task(self._name(entry))
+                    tasks[task] = entry
+                    task.add_done_callback(tasks.pop)
         finally:
-            for task in tasks:
+            self._waiting.extend(tasks.values())
+            for task in tuple(tasks):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._naming.close()

@@ -16,9 +16,11 @@ from agent.behaviours import Sensitive, behaviours_of, executed, program
 from agent.config import Settings
 from agent.findings import Findings
 from agent.paths import printable
+from agent.probe.source import Ticket
 from agent.processes import RUNC_INIT, Known, Processes
 from agent.profile import Profile
 from agent.profiles import Profiles
+from agent.remembered import Memory, Remembered
 from agent.rulebook import Hit
 from agent.rulings import Rulings
 from agent.surroundings import Surroundings
@@ -57,12 +59,20 @@ class _Act:
     task: Task
     known: Known | None
     behaviours: tuple[Behaviour, ...]
+    ticket: Ticket | None = None
     dropped: bool = False
     observed: bool = False  # found by looking, after the fact: learned, but no ground for an alarm
 
 
+class Scope(Memory, Protocol):
+    """What detection asks of the source of events."""
+
+    def ignore_cgroup(self, cgroup: int) -> None: ...
+
+
 class Detection:
-    """Judges every act of every container. ``clock`` gives unix seconds; ``ignore`` is told of the host's cgroups."""
+    """Judges every act of every container. ``clock`` gives unix seconds; ``source`` is told of the host's cgroups, and
+    of what it need not tell again."""
 
     def __init__(
         self,
@@ -71,17 +81,19 @@ class Detection:
         profiles: Profiles,
         findings: Findings,
         surroundings: Surroundings,
-        ignore: Callable[[int], None],
+        source: Scope,
         clock: Callable[[], float],
+        processes: Processes | None = None,
     ) -> None:
-        self.processes = Processes()
-        self.rulings = Rulings(containers, self.processes, surroundings, self._hit)
+        self.processes = processes if processes is not None else Processes()
+        self.remembered = Remembered(source)
+        self.rulings = Rulings(containers, self.processes, surroundings, self.remembered, self._hit)
         self.judged = 0
         self._settings = settings
         self._containers = containers
         self._profiles = profiles
         self._findings = findings
-        self._ignore = ignore
+        self._ignore = source.ignore_cgroup
         self._clock = clock
         self._sensitive = Sensitive(settings.drift.sensitive_paths)
         self._host: set[int] = set()
@@ -89,16 +101,18 @@ class Detection:
         self._since: dict[int, float] = {}
         self._written: dict[int, dict[int, None]] = {}
 
-    def handle(self, event: AnyEvent) -> None:
+    def handle(self, event: AnyEvent, ticket: Ticket | None = None) -> None:
         """Take in one event of a task."""
         cgroup = event.task.cgroup
         contained = self._contained(cgroup)
-        act = self._act(event, contained)
-        if isinstance(event, Exec | Syscall) and self.rulings.take(event):
+        act = self._act(event, contained, ticket)
+        if isinstance(event, Exec | Syscall) and self.rulings.take(event, ticket):
             self._since.setdefault(cgroup, event.at)
-        if act is None or not act.behaviours or not contained:
+        if act is None:
             return
-        if self._containers.is_pending(cgroup):
+        if not act.behaviours:
+            self._settle(act)
+        elif self._containers.is_pending(cgroup):
             self._wait(cgroup, act)
         else:
             self._judge(cgroup, act)
@@ -106,7 +120,9 @@ class Detection:
     def named(self, cgroup: int) -> None:
         """The container has its name now, or will never have one."""
         self._since.pop(cgroup, None)
-        self._host.discard(cgroup)
+        if cgroup in self._host:
+            self._host.discard(cgroup)
+            self.remembered.forget_cgroup(cgroup)
         for act in self._waiting.pop(cgroup, {}).values():
             self._judge(cgroup, act)
         self.rulings.named(cgroup)
@@ -129,6 +145,14 @@ class Detection:
                 self._profiles.changed(key)
         return finished
 
+    def look_back(self, now: float) -> None:
+        """Note in the profiles what the kernel saw again and did not tell, and let it forget what is old."""
+        for key, behaviours in self.remembered.seen():
+            profile = self._profiles.of(key)
+            for behaviour in behaviours:
+                if profile.seen_again(behaviour, now):
+                    self._profiles.changed(key)
+
     def give_up_waiting(self, now: float, everything: bool = False) -> None:
         """Judge what has waited too long with what is known of its container. ``now``: in the time of events."""
         for cgroup, since in list(self._since.items()):
@@ -139,6 +163,10 @@ class Detection:
 
     def waits(self) -> bool:
         return any(self._containers.is_pending(cgroup) for cgroup in self._since)
+
+    def waiting_since(self) -> float:
+        """The time of the oldest act that is not judged yet; infinite when all are."""
+        return min(self._since.values(), default=float("inf"))
 
     def running(self) -> Counter[ProfileKey]:
         """How many containers run with each profile."""
@@ -167,7 +195,8 @@ class Detection:
         self._ignore(cgroup)
         return False
 
-    def _act(self, event: AnyEvent, contained: bool) -> _Act | None:
+    def _act(self, event: AnyEvent, contained: bool, ticket: Ticket | None) -> _Act | None:
+        """None for what no profile looks at."""
         task = event.task
         match event:
             case Fork():
@@ -181,17 +210,25 @@ class Detection:
                 if not done.after.inside:
                     return None
                 behaviours = executed(event, done.after, done.before)
-                return _Act(event.at, task, done.after, behaviours, self._is_dropped(event))
+                return _Act(event.at, task, done.after, behaviours, dropped=self._is_dropped(event))
             case Running():
                 return self._found(event, contained)
             case Syscall():
                 return None  # rules look at it, profiles do not
-        known = self.processes.actor(task) if contained else None
-        if not contained or _is_runtime(known, task):
+        if not contained:
+            self.remembered.settle(ticket)
             return None
+        known = self.processes.actor(task)
+        if _is_runtime(known, task):
+            return _Act(event.at, task, known, (), ticket)
         if isinstance(event, Open | Rename):
             self._note_written(event)
-        return _Act(event.at, task, known, behaviours_of(event, known, self._sensitive))
+        return _Act(event.at, task, known, behaviours_of(event, known, self._sensitive), ticket)
+
+    def _settle(self, act: _Act, key: ProfileKey | None = None) -> None:
+        """Whose process is not known now may be known the next time."""
+        if act.known is not None:
+            self.remembered.settle(act.ticket, key, act.behaviours)
 
     def _found(self, event: Running, contained: bool) -> _Act | None:
         known = self.processes.running(event, contained)
@@ -236,7 +273,10 @@ class Detection:
 
     def _judge(self, cgroup: int, act: _Act) -> None:
         container = self._containers.find(cgroup)
-        if container is None or container.kind in UNPROFILED_KINDS:
+        if container is None:
+            return
+        if container.kind in UNPROFILED_KINDS:
+            self._settle(act)
             return
         key = self.key_of(container)
         profile = self._profiles.of(key)
@@ -244,6 +284,8 @@ class Detection:
         for behaviour in act.behaviours:
             if self._deviates(profile, behaviour, act, container):
                 return
+        if all(drift.is_settled(profile, behaviour) for behaviour in act.behaviours):
+            self._settle(act, key)
 
     def _deviates(self, profile: Profile, behaviour: Behaviour, act: _Act, container: Container) -> bool:
         """Report the behaviour, or learn it; True when it was reported."""

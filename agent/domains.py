@@ -38,7 +38,10 @@ def resolve(name: str) -> list[str]:
 
 
 class Domains:
-    """``addresses`` and ``name_of`` may be asked by any thread. ``close`` ends the thread once its look-up is done."""
+    """``addresses`` and ``name_of`` may be asked by any thread. ``close`` ends the thread once its look-up is done.
+
+    ``changes`` counts the look-ups that had another answer than the one before.
+    """
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class Domains:
         clock: Callable[[], float] = time.monotonic,
         environment: Mapping[str, str] = os.environ,
     ) -> None:
+        self.changes = 0
         self._resolve = resolve
         self._clock = clock
         self._api_server = frozenset(filter(None, [environment.get(_API_ADDRESS, "")]))
@@ -94,6 +98,7 @@ class Domains:
 
     def _learn(self, name: str, found: frozenset[str]) -> None:
         with self._lock:
+            self.changes += self._answers[name].addresses != found
             for address in self._answers[name].addresses - found:
                 if self._names.get(address) == name:
                     del self._names[address]

@@ -58,6 +58,14 @@ def judge(profile: Profile, behaviour: Behaviour, now: float, dropped: bool = Fa
     return Deviation(behaviour, level, _title(behaviour), mark, known_bad, review)
 
 
+def is_settled(profile: Profile, behaviour: Behaviour) -> bool:
+    """Whether the behaviour is no deviation and will not become one by the mere passing of time."""
+    if behaviour.object == UDP_EPHEMERAL:
+        return True
+    entry = profile.entries.get(behaviour)
+    return entry is not None and not entry.valid_until
+
+
 def is_known_bad(behaviour: Behaviour) -> bool:
     """Execution of a program without a file. Few, because a wrong alarm while learning can not be learned away."""
     return behaviour.behaviour_class is BehaviourClass.EXECUTED and behaviour.object.startswith(_FILELESS)

@@ -91,21 +91,36 @@ class Findings:
             return
         self._occurred(fold, occurred_at, now, make)
 
-    def health(self, subject: str, title: str, severity: Severity, fields: dict[str, str], now: float) -> None:
-        """Something about the agent itself; ``subject`` tells kinds apart."""
-        mark = fingerprint(ProfileKey("", "", self.node, "", ""), "health", subject)
+    def health(
+        self,
+        subject: str,
+        title: str,
+        severity: Severity,
+        fields: dict[str, str],
+        now: float,
+        container: Container | None = None,
+    ) -> None:
+        """Something about the agent itself, or how ``container`` burdens it; ``subject`` tells kinds apart."""
+        fold = self._health_fold(subject)
         finding = Finding(
             id="",
             node=self.node,
             source="health",
             title=title,
             severity=severity,
-            fingerprint=mark,
+            fingerprint=fold[1],
             occurred_at=now,
             detected_at=now,
+            container=container,
             fields=tuple(sorted(fields.items())),
         )
-        self._occurred((None, mark, subject), now, now, lambda: finding)
+        self._occurred(fold, now, now, lambda: finding)
+
+    def over(self, subject: str) -> None:
+        """What ``health`` told of ``subject`` has ended: should it begin again, it is told in full."""
+        fold = self._health_fold(subject)
+        if fold in self._folded:
+            self._forget(fold)
 
     def flush(self, now: float, force: bool = False) -> None:
         """Tell repeats that wait, every FLUSH_SECONDS, and forget what began long ago."""
@@ -130,6 +145,9 @@ class Findings:
 
     def __len__(self) -> int:
         return len(self._folded)
+
+    def _health_fold(self, subject: str) -> _Fold:
+        return None, fingerprint(ProfileKey("", "", self.node, "", ""), "health", subject), subject
 
     def _occurred(self, fold: _Fold, at: float, now: float, make: Callable[[], Finding]) -> None:
         folded = self._folded.get(fold)

@@ -19,12 +19,14 @@ from agent.config import Settings
 from agent.detection import Containers, Detection
 from agent.enforcement import Enforcement
 from agent.findings import Findings
-from agent.health import Health, SpoolFigures
-from agent.probe.source import Source
+from agent.health import Health, SpoolFigures, Unwatched
+from agent.probe.source import ROUND_SECONDS, Source, Ticket, Told
+from agent.processes import Processes
 from agent.profile import Profile
 from agent.profiles import Profiles
 from agent.recorded_containers import RecordedContainers
 from agent.surroundings import Surroundings
+from agent.tenure import LEAVING_SECONDS, SKEW_SECONDS
 from watchkeeper import wire
 from watchkeeper.events import AnyEvent, CgroupBirth, CgroupDeath, ContainerNamed, Task
 from watchkeeper.findings import Finding, FindingRepeat, Inventory, ProfileState, Severity
@@ -72,8 +74,26 @@ class Recorder(Protocol):
     def close(self) -> None: ...
 
 
+class Tenure(Protocol):
+    """What the pipeline asks of agent.tenure.Tenure."""
+
+    def renew(self, until: float) -> None: ...
+
+    def leaving(self) -> None: ...
+
+    def took(self, events: Iterable[AnyEvent]) -> None: ...
+
+    def end(self, until: float) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class Agent:
-    """One node's agent. ``uplink`` may be set later, before ``run``; ``clock`` gives unix seconds."""
+    """One node's agent. ``uplink`` may be set later, before ``run``; ``clock`` gives unix seconds.
+
+    ``processes``: those that are known already. ``tenure``: this agent's turn in its state directory, which it leaves
+    when it ends; ``gap``: before it.
+    """
 
     def __init__(
         self,
@@ -85,28 +105,37 @@ class Agent:
         uplink: Uplink | None = None,
         *,
         recorder: Recorder | None = None,
+        processes: Processes | None = None,
+        tenure: Tenure | None = None,
+        gap: Unwatched | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.uplink = uplink
         self.profiles = Profiles(Path(settings.state_directory))
         self.findings = Findings(settings.node, self._emit)
         self.detection = Detection(
-            settings, containers, self.profiles, self.findings, surroundings, source.ignore_cgroup, clock
+            settings, containers, self.profiles, self.findings, surroundings, source, clock, processes
         )
         self.enforcement = Enforcement(
             Path(settings.state_directory), source, self.detection.rulings, match_all=not settings.rules.first_match
         )
-        self._health = Health(settings, source, spool, self.profiles, self.enforcement, clock())
+        self._health = Health(settings, source, spool, self.profiles, self.enforcement, clock(), containers.find, gap)
         self._source = source
         self._containers = containers
         self._spool = spool
         self._recorder = recorder
+        self._tenure = tenure
+        self._taken_until = 0.0
+        self._finished = False
         self._clock = clock
         self._replays = isinstance(containers, RecordedContainers)
         self._introduced: set[int] = set()
         self._outbox: list[Finding | FindingRepeat] = []
         self._event_time = 0.0
         self._delta_at = self._save_at = self._inventory_at = 0.0
+        self._round_at = time.monotonic()
+        self._domain_changes = surroundings.domain_changes
+        self._domains_judged = 0
         self._inventory_due = 0.0
         self._pushed: asyncio.Queue[DetectionSet] = asyncio.Queue()
         self._readable = asyncio.Event()
@@ -139,12 +168,16 @@ class Agent:
 
     def take(self, events: Iterable[AnyEvent]) -> None:
         """Take in a batch of events and write down what came of it."""
-        for event in events:
+        self.take_told(Told(event, None) for event in events)
+
+    def take_told(self, told: Iterable[Told]) -> None:
+        """The same, and settle what the kernel need not tell again."""
+        for event, ticket in told:
             if self._recorder is not None:
                 self._record(event)
             if self._replays:
                 self._advance(event.at)
-            self._handle(event)
+            self._handle(event, ticket)
         self._write()
 
     def heartbeat(self) -> pb.Heartbeat:
@@ -164,8 +197,11 @@ class Agent:
             except wire.WireError as error:
                 self._not_understood("A profile", error)
                 continue
+            accepted = self.profiles.accepted(pushed.key)
             if self.profiles.merge(pushed):
                 self.findings.forget(pushed.key)
+            if self.profiles.accepted(pushed.key) != accepted:
+                self.detection.remembered.forget()
         if configuration.HasField("detection"):
             try:
                 self._pushed.put_nowait(wire.detection_set(configuration.detection))
@@ -184,11 +220,22 @@ class Agent:
             while not self._source.finished:
                 await self._readable.wait()
                 self._readable.clear()
-                self.take(self._source.read(BATCH))
+                self._take_in()
                 await asyncio.sleep(0)
         finally:
             loop.remove_reader(self._source.fileno())
         await asyncio.Event().wait()
+
+    def _take_in(self) -> bool:
+        """Take in at most BATCH of the events that wait; False when none did."""
+        until = self._clock()
+        told = self._source.read(BATCH)
+        self.take_told(told)
+        events = [each.event for each in told]
+        if self._tenure is not None:
+            self._tenure.took(events)
+        self._taken_until = max(self._taken_until, (events[-1].at if events else until) - SKEW_SECONDS)
+        return bool(events)
 
     async def _enforce(self) -> None:
         """Put what is pushed into force, one after the other."""
@@ -203,10 +250,13 @@ class Agent:
             if self._source.finished:
                 self.detection.give_up_waiting(self._clock(), everything=True)
             elif not self._replays:
+                self._take_in()
                 self._watch(min(now - before, STALLED_SECONDS), self._clock())
             before = now
             self._report(now)
             self._write()
+            if self._tenure is not None:
+                self._tenure.renew(min(self._taken_until, self.detection.waiting_since() - SKEW_SECONDS))
 
     def _advance(self, at: float) -> None:
         """In a recording, time passes from event to event."""
@@ -222,7 +272,7 @@ class Agent:
         for profile in self.detection.watched(seconds):
             self._send_delta(profile)
 
-    def _handle(self, event: AnyEvent) -> None:
+    def _handle(self, event: AnyEvent, ticket: Ticket | None) -> None:
         match event:
             case CgroupBirth(cgroup=cgroup, path=path):
                 self._containers.birth(cgroup, path)
@@ -237,7 +287,7 @@ class Agent:
                 if isinstance(self._containers, RecordedContainers):
                     self._containers.name(cgroup, container)
             case _:
-                self.detection.handle(event)
+                self.detection.handle(event, ticket)
 
     def _named(self, cgroup: int) -> None:
         container = self._containers.find(cgroup)
@@ -273,6 +323,12 @@ class Agent:
         """What is told now and then; ``now`` is monotonic."""
         self._health.report(self.findings, self.detection.processes.forgotten, self._clock())
         self.findings.flush(self._clock())
+        if (changes := self._domain_changes()) != self._domains_judged:
+            self._domains_judged = changes
+            self.detection.remembered.forget()
+        if now - self._round_at >= ROUND_SECONDS:
+            self._round_at = now
+            self.detection.look_back(self._clock())
         if now - self._delta_at >= DELTA_SECONDS:
             self._delta_at = now
             self._send_deltas()
@@ -309,7 +365,11 @@ class Agent:
             for noun, kept in zip(outbox, self._append([wire.pack(noun) for noun in outbox]), strict=True):
                 if not kept and isinstance(noun, Finding):
                     self.findings.unsent(noun.id)
-        if time.monotonic() >= self._save_at and not self.profiles.save():
+        if time.monotonic() < self._save_at:
+            return
+        if self.profiles.save():
+            self.detection.remembered.remember()
+        else:
             self._save_at = time.monotonic() + RETRY_SECONDS
 
     def _append(self, records: list[tuple[str, bytes]]) -> list[bool]:
@@ -319,26 +379,44 @@ class Agent:
         return kept
 
     async def _finish(self) -> None:
-        """Take in what still waits, tell everything, and give the uplink a moment to deliver it."""
-        while events := self._source.read(BATCH):
-            self.take(events)
+        """Tell everything, and give the uplink a moment to deliver it; what happens meanwhile is still judged."""
+        self._take_what_waits()
         await _until(lambda: self._replays or not self.detection.waits(), NAMES_SECONDS)
+        self._tell_everything()
+        await _until(self._is_delivered, DELIVERY_SECONDS)
+        if self._tenure is not None:
+            self._tenure.leaving()
+            await asyncio.sleep(LEAVING_SECONDS)
+            self._take_what_waits()
+            self._tell_everything()
+        self._finished = True
+
+    def _take_what_waits(self) -> None:
+        now = self._clock()
+        while self._take_in() and (self._replays or self._taken_until < now):
+            continue
+
+    def _tell_everything(self) -> None:
         self.detection.give_up_waiting(self._clock(), everything=True)
         self._send_deltas(final=True)
         self.findings.flush(self._clock(), force=True)
         self._send_inventory()
         self._write()
-        await _until(self._is_delivered, DELIVERY_SECONDS)
 
     def _is_delivered(self) -> bool:
         return self.uplink is None or not self.uplink.connected or not self._spool.records
 
     def _close(self) -> None:
+        """Leave the state directory first: the kernel needs seconds to let go of all hooks."""
+        self.profiles.close()
+        self._spool.close()
+        if self._tenure is not None:
+            if self._finished:
+                self._tenure.end(self._taken_until)
+            self._tenure.close()
         self._source.close()
         if self._recorder is not None:
             self._recorder.close()
-        self.profiles.close()
-        self._spool.close()
 
 
 def main(settings: Settings) -> int:

@@ -9,10 +9,12 @@ init): ``inside`` is False, and what it does is not the workload's behaviour.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from typing import TypedDict
 
@@ -20,7 +22,7 @@ from watchkeeper.events import Exec, Exit, Fork, Running, Task
 from watchkeeper.findings import Process
 
 LIVE = 32_768  # processes remembered; beyond it the oldest are forgotten
-GONE = 2_048  # ended processes remembered: their last events may wait for the container's name
+GONE = 1_024  # ended processes remembered: their last events may wait for the container's name
 ANCESTORS = 16
 ARGUMENTS = 1_024  # characters kept of the arguments of one process
 TICK = 10_000_000  # nanoseconds: /proc tells start times in hundredths of a second
@@ -130,9 +132,9 @@ class Processes:
             start=task.start,
             parent_pid=task.parent_pid,
             parent_start=task.parent_start,
-            executable=event.executable,
+            executable=sys.intern(event.executable),
             arguments=_cut(event.arguments),
-            working_directory=event.working_directory,
+            working_directory=sys.intern(event.working_directory),
             uid=task.uid,
             login_uid=task.login_uid,
             tty=event.tty,
@@ -140,7 +142,7 @@ class Processes:
             origin=self._origin(task, inside),
             inside=inside,
             exact=False,
-            name=task.comm,
+            name=sys.intern(task.comm),
             started_at=self._wall(task.start),
             environment=self._shared(event.environment, task),
             tty_number=event.tty_number,
@@ -161,16 +163,16 @@ class Processes:
             start=task.start,
             parent_pid=task.parent_pid,
             parent_start=task.parent_start,
-            executable=event.executable,
+            executable=sys.intern(event.executable),
             arguments=_cut(event.arguments),
-            working_directory=event.working_directory,
+            working_directory=sys.intern(event.working_directory),
             uid=task.uid,
             login_uid=task.login_uid,
             tty=event.tty,
             cgroup=task.cgroup,
             origin=self._origin(task, inside, before),
             inside=inside,
-            name=task.comm,
+            name=sys.intern(task.comm),
             started_at=before.started_at if before is not None else self._wall(task.start),
             environment=self._shared(event.environment, task, before),
             tty_number=event.tty_number,
@@ -181,7 +183,7 @@ class Processes:
             lower_layer=event.lower_layer,
             writable=event.writable,
             memfd=event.memfd,
-            capabilities=(task.cap_effective, task.cap_permitted, task.cap_inheritable),
+            capabilities=_capabilities(task, before),
             **_ids(task),
         )
         self._keep(after)
@@ -205,7 +207,7 @@ class Processes:
             origin="child" if inside else "host",
             inside=inside,
             exact=True,
-            name=task.comm,
+            name=sys.intern(task.comm),
             started_at=self._wall(event.child_start),
             **_child_ids(event),
         )
@@ -248,14 +250,11 @@ class Processes:
         return int(self._booted * 1e9) + start
 
     def _shared(self, environment: tuple[str, ...], task: Task, before: Known | None = None) -> tuple[str, ...]:
-        """Equal to ``environment``, made of the strings its parent's has: most are the same, and there are many."""
+        """Equal to ``environment``, made of strings that others have: most are the same, and there are many."""
         other = before or self.find(task.parent_pid, task.parent_start)
-        if other is None or not environment or not other.environment:
-            return environment
-        if environment == other.environment:
+        if other is not None and environment == other.environment:
             return other.environment
-        known = {each: each for each in other.environment}
-        return tuple(known.get(each, each) for each in environment)
+        return _first_like(tuple(map(sys.intern, environment)))
 
     def _origin(self, task: Task, inside: bool, before: Known | None = None) -> str:
         if not inside:
@@ -298,6 +297,11 @@ class _Ids(TypedDict, total=False):
     virtual_pid: int
     virtual_group: int
     virtual_session: int
+
+
+def _capabilities(task: Task, before: Known | None) -> tuple[int, int, int]:
+    told = (task.cap_effective, task.cap_permitted, task.cap_inheritable)
+    return before.capabilities if before is not None and before.capabilities == told else told
 
 
 def _is_current(known: Known, task: Task) -> bool:
@@ -344,12 +348,18 @@ def _is_runtime(comm: str, executable: str, arguments: tuple[str, ...], memfd: b
     return name in RUNTIMES and "init" in arguments[1:2]
 
 
+@lru_cache(64)
+def _first_like(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Of equal ones the first: what one parent starts again and again has the same environment each time."""
+    return texts
+
+
 def _cut(arguments: tuple[str, ...]) -> tuple[str, ...]:
     room = ARGUMENTS
     kept: list[str] = []
     for argument in arguments:
         if room <= 0:
             return (*kept, "…")
-        kept.append(argument[:room])
+        kept.append(sys.intern(argument[:room]))
         room -= len(argument)
     return tuple(kept)

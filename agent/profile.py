@@ -7,6 +7,7 @@ under watch, and novelty decays over that time alone. An agent that was down nei
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -95,18 +96,26 @@ class Profile:
     def merge(self, pushed: PushedProfile) -> bool:
         """Union with what the fleet knows; True when anything changed. An acceptance the fleet withdrew goes."""
         fleet = {entry.behaviour: entry for entry in pushed.entries}
-        before = (self.state, self.hash, {b: e for b, e in self.entries.items() if e.origin == ACCEPTED})
+        before = (self.state, self.hash, self.accepted)
         for behaviour, entry in list(self.entries.items()):
             if entry.origin == ACCEPTED and behaviour not in fleet:
                 del self.entries[behaviour]
                 self.unsaved.add(behaviour)
                 self._hash = ""
         for behaviour, entry in fleet.items():
-            self._put(_joined(self.entries.get(behaviour), entry))
+            own = self.entries.get(behaviour)
+            joined = lean(entry) if own is None else _joined(own, entry)
+            if joined != own:
+                self._put(joined)
         if pushed.state is ProfileState.LEARNED:
             self.state = ProfileState.LEARNED
         self.inherited_from = self.inherited_from or pushed.inherited_from
-        return before != (self.state, self.hash, {b: e for b, e in self.entries.items() if e.origin == ACCEPTED})
+        return before != (self.state, self.hash, self.accepted)
+
+    @property
+    def accepted(self) -> dict[Behaviour, ProfileEntry]:
+        """What somebody accepted: the only part of a profile that can be taken back."""
+        return {behaviour: entry for behaviour, entry in self.entries.items() if entry.origin == ACCEPTED}
 
     def delta(self) -> ProfileDelta:
         """What was not reported yet; ``reported`` says that it is on its way."""
@@ -161,7 +170,7 @@ def inherit(key: ProfileKey, ancestor: Profile) -> Profile:
 
 def received(pushed: PushedProfile) -> Profile:
     """A profile this node hears of for the first time from the aggregator."""
-    entries = {entry.behaviour: entry for entry in pushed.entries}
+    entries = {entry.behaviour: entry for entry in map(lean, pushed.entries)}
     return Profile(
         key=pushed.key,
         state=pushed.state,
@@ -187,9 +196,23 @@ def _last_seen(profile: Profile) -> float:
     return max(entry.last_seen for entry in profile.entries.values())
 
 
-def _joined(own: ProfileEntry | None, fleet: ProfileEntry) -> ProfileEntry:
-    if own is None:
-        return fleet
+def lean(entry: ProfileEntry) -> ProfileEntry:
+    """Equal to ``entry``, with as much as possible of what other entries hold already: a node keeps ten thousands."""
+    behaviour, first, last = entry.behaviour, entry.first_seen, entry.last_seen
     return replace(
-        fleet, first_seen=min(own.first_seen, fleet.first_seen), last_seen=max(own.last_seen, fleet.last_seen)
+        entry,
+        behaviour=replace(behaviour, process=sys.intern(behaviour.process)),
+        last_seen=first if last == first else last,
+        origin=sys.intern(entry.origin),
+        valid_until=entry.valid_until or 0.0,
+    )
+
+
+def _joined(own: ProfileEntry, fleet: ProfileEntry) -> ProfileEntry:
+    return replace(
+        fleet,
+        behaviour=own.behaviour,
+        first_seen=min(own.first_seen, fleet.first_seen),
+        last_seen=max(own.last_seen, fleet.last_seen),
+        origin=sys.intern(fleet.origin),
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.profile import Profile, ancestor_of, inherit, received
+from agent.profile import Profile, ancestor_of, inherit, lean, received
 from watchkeeper.findings import Behaviour, BehaviourClass, ProfileEntry, ProfileKey, ProfileState
 from watchkeeper.findings import Profile as PushedProfile
 
@@ -88,6 +88,11 @@ class Profiles:
         self._dirty.add(pushed.key)
         return changed
 
+    def accepted(self, key: ProfileKey) -> dict[Behaviour, ProfileEntry]:
+        """What of the profile somebody accepted; nothing where there is no such profile."""
+        profile = self._live.get(key) or self._find(key)
+        return profile.accepted if profile is not None else {}
+
     def changed(self, key: ProfileKey) -> None:
         """The profile must be saved."""
         self._dirty.add(key)
@@ -157,7 +162,7 @@ class Profiles:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         database = sqlite3.connect(self._path, timeout=2)
         try:
-            database.executescript("pragma journal_mode = wal; pragma synchronous = normal; pragma cache_size = -512;")
+            database.executescript("pragma journal_mode = wal; pragma synchronous = normal; pragma cache_size = -64;")
             database.executescript("pragma foreign_keys = on;" + _SCHEMA)
             database.execute("select count(*) from profiles").fetchone()
         except sqlite3.Error:
@@ -217,8 +222,8 @@ def _load(database: sqlite3.Connection, row: tuple[object, ...]) -> Profile:
     for _, kind, process, name, *values, reported in database.execute(
         "select * from entries where profile = ?", (number,)
     ):
-        behaviour = Behaviour(BehaviourClass(kind), process, name)
-        profile.entries[behaviour] = ProfileEntry(behaviour, *values)
+        entry = lean(ProfileEntry(Behaviour(BehaviourClass(kind), process, name), *values))
+        profile.entries[entry.behaviour] = entry
         if not reported:
-            profile.unreported[behaviour] = profile.entries[behaviour]
+            profile.unreported[entry.behaviour] = entry
     return profile

@@ -10,6 +10,7 @@ from agent.probe.replay import ReplaySource
 from agent.probe.source import ProbeError
 from agent.processes import Processes
 from agent.recorded_containers import RecordedContainers
+from agent.remembered import Remembered
 from agent.rulebook import Hit, Rulebook
 from agent.rulings import Rulings
 from agent.surroundings import unknown
@@ -28,12 +29,12 @@ def replay(recording: Path, files: list[tuple[str, str]], *, match_all: bool = T
     policy = Policy("files given", True, rules)
     detection = DetectionSet(tuple(RuleFile(name, text) for name, text in files), (policy,))
     hits: list[Hit] = []
-    player = _Player(Rulebook(detection, match_all=match_all), hits)
     source = ReplaySource(recording)
+    player = _Player(Rulebook(detection, match_all=match_all), Remembered(source), hits)
     try:
         while not source.finished:
-            for event in source.read():
-                player.take(event)
+            for told in source.read():
+                player.take(told.event)
             yield from (falco_json(hit.rule, hit.activity, SOURCE, platform.node()) for hit in hits)
             hits.clear()
     except ProbeError as error:
@@ -47,10 +48,11 @@ def replay(recording: Path, files: list[tuple[str, str]], *, match_all: bool = T
 class _Player:
     """Keeps processes and containers as the agent does."""
 
-    def __init__(self, rulebook: Rulebook, hits: list[Hit]) -> None:
+    def __init__(self, rulebook: Rulebook, remembered: Remembered, hits: list[Hit]) -> None:
         self._containers = RecordedContainers()
         self._processes = Processes()
-        self._rulings = Rulings(self._containers, self._processes, unknown(platform.node()), hits.append)
+        surroundings = unknown(platform.node())
+        self._rulings = Rulings(self._containers, self._processes, surroundings, remembered, hits.append)
         self._rulings.use(rulebook)
         self._containers.on_named = self._rulings.named
 

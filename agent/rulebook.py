@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from errno import errorcode
 
-from agent.probe.syscalls import Outcomes
+from agent.probe.syscalls import OPENS, Outcomes
 from rules.fields import Type, Value
 from rules.problems import Problem, Severity
 from rules.ruleset import CompiledRule, load
 from rules.sources.activity import Activity
 from rules.sources.sockets import CHARACTERS
 from rules.sources.syscall import SOURCE
+from rules.sources.typed_paths import depends_on_typed_path
 from watchkeeper.findings import Container
 from watchkeeper.policies import DetectionSet, Policy
 
-_OPENS = frozenset({"open", "openat", "openat2", "creat"})
 # Descriptors that are no sockets of the internet, and what they do not have.
 _LOCAL_KINDS = [*((kind, char) for kind, char in CHARACTERS.items() if not kind.startswith("ipv")), ("<NA>", "o")]
 _NO_ADDRESS = {
@@ -34,6 +34,17 @@ class Hit:
     rule: CompiledRule
     policies: tuple[Policy, ...]
     activity: Activity
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """``settled``: no rule in force can hit any event of the same behaviour, so that none need be judged again."""
+
+    hits: tuple[Hit, ...] = ()
+    settled: bool = False
+
+
+_SETTLED, _UNSETTLED = Judgement(settled=True), Judgement()
 
 
 class Rulebook:
@@ -72,7 +83,7 @@ class Rulebook:
             assumed = {name.replace("__", "."): value for name, value in known.items()}
             return self._rules.may_match({"evt.type": event_type, **assumed})
 
-        no_file: dict[str, Value | None] = {"fd__num": -1} if event_type in _OPENS else {}
+        no_file: dict[str, Value | None] = {"fd__num": -1} if event_type in OPENS else {}
         return Outcomes(
             succeeded=may(evt__failed=False),
             failed=any(
@@ -83,16 +94,22 @@ class Rulebook:
             connected=may(fd__connected=True),
             local=any(may(**_NO_ADDRESS, fd__type=kind, fd__typechar=character) for kind, character in _LOCAL_KINDS),
             environment=any(name in _ENVIRONMENT for name, _ in self._rules.fields),
+            typed=event_type in OPENS and any(_reads_typed(rule, event_type) for rule in self._rules.rules),
         )
 
-    def hits(self, activity: Activity) -> list[Hit]:
-        """Every rule in force that the event matches, where a policy covers its container or the host."""
-        found = []
-        for rule in self._rules.matches(activity):
-            policies = tuple(each for each in self._policies[rule.name] if _covers(each, activity.container))
-            if policies:
-                found.append(Hit(rule, policies, activity))
-        return found
+    def judge(self, activity: Activity) -> Judgement:
+        """Rules count where a policy covers the event's container or the host. What an unknown process does is never
+        settled: what is missing now may be known the next time."""
+        verdict = self._rules.judge(activity)
+        known = activity.process is not None
+        if not verdict.possible:
+            return _SETTLED if known else _UNSETTLED
+        hits = [Hit(rule, policies, activity) for rule in verdict.hits if (policies := self._covering(rule, activity))]
+        settled = known and not any(self._covering(rule, activity) for rule in verdict.possible)
+        return Judgement(tuple(hits), settled)
+
+    def _covering(self, rule: CompiledRule, activity: Activity) -> tuple[Policy, ...]:
+        return tuple(each for each in self._policies[rule.name] if _covers(each, activity.container))
 
 
 EMPTY = DetectionSet()
@@ -105,6 +122,13 @@ def _by_rule(detection: DetectionSet) -> Mapping[str, tuple[Policy, ...]]:
             for rule in policy.rules:
                 found[rule] = (*found.get(rule, ()), policy)
     return found
+
+
+def _reads_typed(rule: CompiledRule, event_type: str) -> bool:
+    """Whether its verdict on successful openings depends on the path as typed; failed ones have no other path."""
+    if not any(depends_on_typed_path(event_type, field) for field in rule.fields_of(event_type)):
+        return False
+    return rule.may_match({"evt.type": event_type, "evt.failed": False, "evt.res": "SUCCESS"})
 
 
 def _covers(policy: Policy, container: Container | None) -> bool:

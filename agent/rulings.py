@@ -9,7 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from agent.probe.source import Ticket
 from agent.processes import Known, Processes
+from agent.remembered import Remembered
 from agent.rulebook import EMPTY, Hit, Rulebook
 from agent.surroundings import Surroundings
 from rules.sources.activity import Activity
@@ -32,7 +34,12 @@ class Rulings:
     ``last_failure`` says which."""
 
     def __init__(
-        self, containers: Containers, processes: Processes, surroundings: Surroundings, on_hit: Callable[[Hit], None]
+        self,
+        containers: Containers,
+        processes: Processes,
+        surroundings: Surroundings,
+        remembered: Remembered,
+        on_hit: Callable[[Hit], None],
     ) -> None:
         self.judged = 0
         self.failures = 0
@@ -41,24 +48,27 @@ class Rulings:
         self._containers = containers
         self._processes = processes
         self._surroundings = surroundings
+        self._remembered = remembered
         self._on_hit = on_hit
-        self._waiting: dict[int, list[Activity]] = {}
+        self._waiting: dict[int, list[tuple[Activity, Ticket | None]]] = {}
         self._waiting_count = 0
 
     def use(self, rulebook: Rulebook) -> None:
-        """Judge by this one from the next event on."""
+        """Judge by this one from the next event on, and again what the last one settled."""
         self.rulebook = rulebook
+        self._remembered.forget()
 
-    def take(self, event: Exec | Syscall) -> bool:
+    def take(self, event: Exec | Syscall, ticket: Ticket | None = None) -> bool:
         """Judge the event, or keep it until its container is named; True when it waits."""
         if event.name not in self.rulebook.event_types:
+            self._remembered.settle(ticket)
             return False
         cgroup = event.task.cgroup
         activity = self._activity(event, self._containers.find(cgroup))
         if not self._containers.is_pending(cgroup):
-            self._judge(activity)
+            self._judge(activity, ticket)
             return False
-        self._waiting.setdefault(cgroup, []).append(activity)
+        self._waiting.setdefault(cgroup, []).append((activity, ticket))
         self._waiting_count += 1
         if self._waiting_count > WAITING:
             self.named(next(iter(self._waiting)))
@@ -69,24 +79,27 @@ class Rulings:
         waiting = self._waiting.pop(cgroup, ())
         self._waiting_count -= len(waiting)
         container = self._containers.find(cgroup)
-        for activity in waiting:
-            self._judge(replace(activity, container=container))
+        given_up = self._containers.is_pending(cgroup)  # then a name may still come, and other policies with it
+        for activity, ticket in waiting:
+            self._judge(replace(activity, container=container), None if given_up else ticket)
 
     def give_up(self) -> None:
         """Judge everything that still waits by what is known of its container."""
         for cgroup in list(self._waiting):
             self.named(cgroup)
 
-    def _judge(self, activity: Activity) -> None:
+    def _judge(self, activity: Activity, ticket: Ticket | None) -> None:
         self.judged += 1
         try:
-            hits = self.rulebook.hits(activity)
+            judgement = self.rulebook.judge(activity)
         except Exception as error:  # noqa: BLE001 - whoever can make an odd event must not be able to end the agent
             self.failures += 1
             self.last_failure = f"{activity.event.name}: {type(error).__name__}: {error}"
             return
-        for hit in hits:
+        for hit in judgement.hits:
             self._on_hit(hit)
+        if judgement.settled:
+            self._remembered.settle(ticket)
 
     def _activity(self, event: Exec | Syscall, container: Container | None) -> Activity:
         known = self._processes.actor(event.task)

@@ -12,11 +12,12 @@ from watchkeeper.findings import Container
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """``accounts`` gives the names of users in a container (None: on the host) as a process of it, by its id, has
-    them."""
+    them. ``domain_changes``: how often a domain name came to stand for other addresses."""
 
     node: str
     accounts: Callable[[Container | None, int], Accounts]
     domains: Domains
+    domain_changes: Callable[[], int] = lambda: 0
 
 
 def unknown(node: str) -> Surroundings:

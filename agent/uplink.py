@@ -141,17 +141,19 @@ class Uplink:
                 raise outcome
 
     async def _receive(self, call: Any, stream: _Stream) -> None:
-        while True:
-            message = await _read(call)
-            match message.WhichOneof("body"):
-                case "acknowledgement":
-                    stream.acknowledge(message.acknowledgement.sequence)
-                    self._news.set()
-                case "configuration":
-                    self._on_configuration(message.configuration)
-                case "refusal":
-                    self.refused += 1
-                    log.error("record %d was refused: %s", message.refusal.sequence, message.refusal.reason)
+        while True:  # no name for the message here, or it would stay, with all profiles, until the next one comes
+            self._take(await _read(call), stream)
+
+    def _take(self, message: pb.AggregatorMessage, stream: _Stream) -> None:
+        match message.WhichOneof("body"):
+            case "acknowledgement":
+                stream.acknowledge(message.acknowledgement.sequence)
+                self._news.set()
+            case "configuration":
+                self._on_configuration(message.configuration)
+            case "refusal":
+                self.refused += 1
+                log.error("record %d was refused: %s", message.refusal.sequence, message.refusal.reason)
 
     async def _send(self, call: Any, stream: _Stream) -> None:
         beat_at = time.monotonic()

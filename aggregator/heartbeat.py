@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aggregator.records import ClassCounters, EnforcedProfile, Node
+from aggregator.records import ClassCounters, EnforcedProfile, Gap, Knowledge, Node, NoveltyCounters
 from watchkeeper import wire
 from watchkeeper.findings import ProfileState
 from watchkeeper.v1 import uplink_pb2 as pb
@@ -47,6 +47,9 @@ def beaten(node: Node, beat: pb.Heartbeat, now: float) -> Node:
         detection_hash=beat.detection_hash[:MAX_TEXT],
         detection_problems=tuple(each[:MAX_PROBLEM] for each in beat.detection_problems[:MAX_PROBLEMS]),
         rules_in_force=beat.rules_in_force,
+        novelty=tuple(_novelty(each) for each in beat.novelty[: wire.MAX_ITEMS]),
+        knowledge=_knowledge(beat.knowledge) if beat.HasField("knowledge") else None,
+        last_gap=_gap(beat.last_gap) if beat.HasField("last_gap") else None,
     )
 
 
@@ -59,7 +62,35 @@ def _counters(message: pb.ClassCounters) -> ClassCounters:
         message.dropped,
         message.decoded,
         message.lost_in_user_space,
+        message.known if message.HasField("known") else None,
     )
+
+
+def _novelty(message: pb.NoveltyCounters) -> NoveltyCounters:
+    return NoveltyCounters(
+        message.whose[:MAX_TEXT],
+        message.container_id[:MAX_TEXT],
+        message.container_name[:MAX_TEXT],
+        message.pod_namespace[:MAX_TEXT],
+        message.pod_name[:MAX_TEXT],
+        message.event_class[:MAX_TEXT],
+        message.submitted,
+        message.dropped,
+        message.withheld,
+        message.unlisted,
+        message.expired,
+        message.evicted,
+    )
+
+
+def _knowledge(message: pb.Knowledge) -> Knowledge:
+    return Knowledge(message.entries, message.capacity, message.generation)
+
+
+def _gap(message: pb.Gap) -> Gap:
+    since = wire.time_of("heartbeat.last_gap.since", message.since)
+    until = wire.time_of("heartbeat.last_gap.until", message.until)
+    return Gap(since, until, message.reason[:MAX_TEXT])
 
 
 def _enforced(message: pb.ProfileState) -> EnforcedProfile:

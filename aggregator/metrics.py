@@ -24,8 +24,18 @@ NAMES: Mapping[str, str] = {
     "watchkeeper_node_cpu_seconds_total": "CPU time of the node's agent since its start",
     "watchkeeper_node_spool_records": "Records in the node's spool that are not yet acknowledged",
     "watchkeeper_node_spool_bytes": "Size of the node's spool",
-    "watchkeeper_node_events_total": "Kernel events by class and stage: seen, suppressed, submitted, dropped, decoded, "
+    "watchkeeper_node_events_total": "Kernel events by class and stage: seen, suppressed, known (of the suppressed: "
+    "repeated a behaviour judged before; missing where the agent does not tell), submitted, dropped, decoded, "
     "lost_in_user_space",
+    "watchkeeper_node_events_unaccounted": "By how much seen = suppressed + submitted + dropped does not hold, by "
+    "class",
+    "watchkeeper_node_novelty_total": "New behaviours by class and fate: withheld (dropped, as one container held too "
+    "much of the ring), unlisted (not remembered, as a share was used up), expired (never judged), evicted (forgotten)",
+    "watchkeeper_node_knowledge_entries": "Behaviours that the node's kernel remembers as judged",
+    "watchkeeper_node_knowledge_capacity": "How many it can remember",
+    "watchkeeper_node_knowledge_generation": "Generation of the rules and profiles that judged them",
+    "watchkeeper_node_unwatched_seconds": "How long nobody watched the node before its agent began to, where that "
+    "is known",
     "watchkeeper_node_discarded_records_total": "Records the node's spool could not take, by kind",
     "watchkeeper_findings": "Findings without triage by severity and state: open (in time) or overdue",
     "watchkeeper_control_status": "1 for the status each control has now, 0 for the others",
@@ -47,7 +57,8 @@ NAMES: Mapping[str, str] = {
     "watchkeeper_evaluation_timestamp_seconds": "When all checks were last judged",
 }
 
-_STAGES = ("seen", "suppressed", "submitted", "dropped", "decoded", "lost_in_user_space")
+_STAGES = ("seen", "suppressed", "known", "submitted", "dropped", "decoded", "lost_in_user_space")
+_FATES = ("withheld", "unlisted", "expired", "evicted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +102,14 @@ class _Collected:
 def render(snapshot: Snapshot) -> bytes:
     """The exposition text."""
     registry = CollectorRegistry(auto_describe=False)
-    families = [*_nodes(snapshot), *_states(snapshot), *_detection(snapshot), *_alerts(snapshot), *_controls(snapshot)]
+    families = [
+        *_nodes(snapshot),
+        *_novelty(snapshot.nodes),
+        *_states(snapshot),
+        *_detection(snapshot),
+        *_alerts(snapshot),
+        *_controls(snapshot),
+    ]
     registry.register(_Collected(families))
     return generate_latest(registry)
 
@@ -112,6 +130,7 @@ def _nodes(snapshot: Snapshot) -> list[Metric]:
     records = _gauge("watchkeeper_node_spool_records", "node")
     spool = _gauge("watchkeeper_node_spool_bytes", "node")
     events = _counter("watchkeeper_node_events_total", "node", "class", "stage")
+    unaccounted = _gauge("watchkeeper_node_events_unaccounted", "node", "class")
     discarded = _counter("watchkeeper_node_discarded_records_total", "node", "kind")
     for node in snapshot.nodes:
         heartbeat.add_metric([node.name], node.heartbeat_at)
@@ -122,10 +141,35 @@ def _nodes(snapshot: Snapshot) -> list[Metric]:
         spool.add_metric([node.name], node.spool_bytes)
         for counters in node.counters:
             for stage in _STAGES:
-                events.add_metric([node.name, counters.event_class, stage], getattr(counters, stage))
+                if (count := getattr(counters, stage)) is not None:
+                    events.add_metric([node.name, counters.event_class, stage], count)
+            unaccounted.add_metric([node.name, counters.event_class], counters.unaccounted)
         for kind, count in node.discarded:
             discarded.add_metric([node.name, kind], count)
-    return [heartbeat, containers, resident, cpu, records, spool, events, discarded]
+    return [heartbeat, containers, resident, cpu, records, spool, events, unaccounted, discarded]
+
+
+def _novelty(nodes: Sequence[Node]) -> list[Metric]:
+    """Only of nodes whose agents tell it: nothing told is not zero."""
+    novelty = _counter("watchkeeper_node_novelty_total", "node", "class", "fate")
+    entries = _gauge("watchkeeper_node_knowledge_entries", "node")
+    capacity = _gauge("watchkeeper_node_knowledge_capacity", "node")
+    generation = _gauge("watchkeeper_node_knowledge_generation", "node")
+    unwatched = _gauge("watchkeeper_node_unwatched_seconds", "node")
+    for node in nodes:
+        if node.knowledge is None:
+            continue
+        entries.add_metric([node.name], node.knowledge.entries)
+        capacity.add_metric([node.name], node.knowledge.capacity)
+        generation.add_metric([node.name], node.knowledge.generation)
+        if node.last_gap:
+            unwatched.add_metric([node.name], node.last_gap.seconds)
+        sums: Counter[tuple[str, str]] = Counter()
+        for each in node.novelty:
+            sums.update({(each.event_class, fate): getattr(each, fate) for fate in _FATES})
+        for (event_class, fate), count in sorted(sums.items()):
+            novelty.add_metric([node.name, event_class, fate], count)
+    return [novelty, entries, capacity, generation, unwatched]
 
 
 def _detection(snapshot: Snapshot) -> list[Metric]:

@@ -8,6 +8,8 @@ from enum import StrEnum
 from watchkeeper.findings import Behaviour, Container, Finding, ProfileEntry, ProfileKey, ProfileState
 from watchkeeper.policies import Policy
 
+UNDER_WAY = 100  # events that may be between two counts while an agent reads these
+
 
 class Status(StrEnum):
     """Of a check or control; the pinned names."""
@@ -39,6 +41,8 @@ class TriageAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClassCounters:
+    """``known``: of the suppressed, those that repeated a behaviour judged before; None: the agent does not tell."""
+
     event_class: str
     seen: int
     suppressed: int
@@ -46,6 +50,53 @@ class ClassCounters:
     dropped: int
     decoded: int
     lost_in_user_space: int
+    known: int | None = None
+
+    @property
+    def unaccounted(self) -> int:
+        """By how much seen = suppressed + submitted + dropped does not hold. Up to UNDER_WAY mean nothing."""
+        return abs(self.seen - self.suppressed - self.submitted - self.dropped)
+
+
+@dataclass(frozen=True, slots=True)
+class NoveltyCounters:
+    """What a container, the host or all others (``whose``) showed of one class that was new to the kernel, since the
+    agent's start. ``withheld`` is part of ``dropped``, ``unlisted`` of ``submitted``."""
+
+    whose: str
+    container_id: str
+    container_name: str
+    pod_namespace: str
+    pod_name: str
+    event_class: str
+    submitted: int
+    dropped: int
+    withheld: int
+    unlisted: int
+    expired: int
+    evicted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """The kernel's memory of judged behaviours; ``capacity`` 0: there is none."""
+
+    entries: int
+    capacity: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A time in which nobody watched the node."""
+
+    since: float
+    until: float
+    reason: str
+
+    @property
+    def seconds(self) -> float:
+        return max(0.0, self.until - self.since)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +112,10 @@ class EnforcedProfile:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node that ever enrolled, with its newest heartbeat; ``heartbeat_at`` is the aggregator's clock, 0: never."""
+    """A node that ever enrolled, with its newest heartbeat; ``heartbeat_at`` is the aggregator's clock, 0: never.
+
+    ``knowledge`` None: its agent tells neither that nor novelty nor gaps.
+    """
 
     name: str
     cluster: str
@@ -87,6 +141,9 @@ class Node:
     detection_hash: str = ""  # of the detection set it runs; empty: none
     detection_problems: tuple[str, ...] = ()
     rules_in_force: int = 0
+    novelty: tuple[NoveltyCounters, ...] = ()
+    knowledge: Knowledge | None = None
+    last_gap: Gap | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,11 +33,12 @@ class StageError(Exception):
 
 class Stage:
     """Context manager; what it starts and mounts is gone afterwards, whatever happens in between. ``patience``: how
-    many seconds a part may take to come up."""
+    many seconds a part may take to come up. ``probe``: further settings of the agents' probe."""
 
     def __init__(self, directory: Path, *, patience: float = 30.0) -> None:
         self.directory = directory
         self.patience = patience
+        self.probe: Mapping[str, Any] = {}
         self.ingest_port, self.api_port, self.shop_port, self.listen_port, self.out_port = free_ports(5)
         self.api_url = f"http://127.0.0.1:{self.api_port}"
         self.token = ""
@@ -82,12 +83,11 @@ class Stage:
         """Start it and return the seconds until it captured."""
         secret = api.post(f"nodes/{NODE}/token")["token"]
         write_secret(self.directory / "node-token", secret)
-        ready = self.directory / "agent-ready"
-        ready.unlink(missing_ok=True)
-        began = time.monotonic()
-        self._spawn("agent", self._agent_settings(ready, replay, record))
-        self._wait("agent", ready.exists)
-        return time.monotonic() - began
+        return self._start_agent("agent", replay, record)
+
+    def start_successor(self, name: str) -> float:
+        """Start another agent for the same node, which waits for the one that runs to end; as start_agent()."""
+        return self._start_agent(name, None, None)
 
     def start_shop(self) -> None:
         """A private containerd, the shop's image, its container."""
@@ -123,15 +123,23 @@ class Stage:
         assert self._sandbox is not None
         return self._sandbox.run_many(count, demo_acts.IMAGE, command, namespace=demo_acts.NAMESPACE)
 
-    def stop_agent(self) -> None:
+    def stop_agent(self, name: str = "agent") -> None:
         """Ask the agent to end and wait until it has written everything."""
-        self._processes["agent"].terminate()
-        self._processes["agent"].wait(20)
+        self._processes[name].terminate()
+        self._processes[name].wait(20)
 
     def kill(self, name: str) -> None:
         """kill -9."""
         self._processes[name].kill()
         self._processes[name].wait()
+
+    def _start_agent(self, name: str, replay: Path | None, record: Path | None) -> float:
+        ready = self.directory / f"{name}-ready"
+        ready.unlink(missing_ok=True)
+        began = time.monotonic()
+        self._spawn("agent", self._agent_settings(ready, replay, record), name)
+        self._wait(name, ready.exists)
+        return time.monotonic() - began
 
     def _agent_settings(self, ready: Path, replay: Path | None, record: Path | None) -> dict[str, Any]:
         probe = {"replay": str(replay)} if replay else {"record": str(record)} if record else {}
@@ -142,7 +150,7 @@ class Stage:
             "state_directory": str(self.directory / "agent"),
             "ready_file": str(ready),
             "heartbeat_seconds": 2,
-            "probe": probe,
+            "probe": {**self.probe, **probe},
             "containers": {"cri_sockets": sockets},
             "learning": {"minimum_seconds": 6, "decay_seconds": 1.5, "threshold": 0.5},
             "uplink": {
@@ -153,12 +161,14 @@ class Stage:
             },
         }
 
-    def _spawn(self, name: str, settings: dict[str, Any]) -> None:
+    def _spawn(self, command: str, settings: dict[str, Any], name: str = "") -> None:
+        """Start a sub-command of the program; what is called ``name`` (else like the command) from now on."""
+        name = name or command
         config = self.directory / f"{name}.yaml"
         config.write_text(yaml.safe_dump(settings), encoding="utf-8")
         with (self.directory / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "cli.main", name, "--config", str(config)],
+                [sys.executable, "-m", "cli.main", command, "--config", str(config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -45,15 +45,14 @@ def cli() -> None:
 @click.option("--check-config", is_flag=True, help="Read the configuration, say whether it is usable, and end.")
 def agent(config: Path | None, check_config: bool) -> None:
     """Watch this node and report to the aggregator. Needs root, BTF and bpf()."""
-    from agent.config import load
-
-    settings = load(config, os.environ)
     if check_config:
+        from agent.config import load
+
+        load(config, os.environ)
         click.echo("The configuration is usable.")
         return
-    from agent.pipeline import main as run_agent
-
-    sys.exit(run_agent(settings))
+    # The same process from now on, but without what it took to read the command line: it runs for months.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "agent", *([str(config)] if config else [])])
 
 
 @cli.group(invoke_without_command=True)

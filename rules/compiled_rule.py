@@ -18,14 +18,12 @@ FieldUse = tuple[str, str | None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CompiledRule:
-    """``fields``: read by the condition, ``output_fields``: by the output. ``event_types``: those it can match.
-    ``cacheable``: two events of the same behaviour never differ in whether it matches."""
+    """``fields``: read by the condition, ``output_fields``: by the output. ``event_types``: those it can match."""
 
     rule: Rule
     fields: frozenset[FieldUse]
     output_fields: frozenset[FieldUse]
     event_types: frozenset[str]
-    cacheable: bool
     template: Template = field(repr=False)
     graph: Graph = field(repr=False)
     node: int = field(repr=False)
@@ -42,6 +40,10 @@ class CompiledRule:
     def source(self) -> str:
         return self.rule.source
 
+    def fields_of(self, event_type: str) -> frozenset[FieldUse]:
+        """Read by the condition of events of this type."""
+        return _read(self.graph, self.graph.specialised([self.node], event_type)[0])
+
     def may_match(self, assumed: Mapping[str, Value | None]) -> bool:
         """False only if it can not match an event with these fields, by name like ``proc.aname[2]`` (None: the event
         does not have it), whatever its others are."""
@@ -50,13 +52,11 @@ class CompiledRule:
 
 def compiled(rule: Rule, graph: Graph, node: int, template: Template) -> CompiledRule:
     """``node``: the rule's condition in the graph."""
-    tests = list(graph.tests(node))
     return CompiledRule(
         rule=rule,
-        fields=_uses(frozenset(one for test in tests for one in _fields(test))),
+        fields=_read(graph, node),
         output_fields=_uses(template.fields),
         event_types=graph.event_types(node),
-        cacheable=not any(_varies(test) for test in tests),
         template=template,
         graph=graph,
         node=node,
@@ -70,17 +70,13 @@ def may_hold(graph: Graph, nodes: list[int], assumed: Mapping[str, Value | None]
     return Possibility(graph, roots, frozenset(assumed)).may_hold(assumed)
 
 
+def _read(graph: Graph, node: int) -> frozenset[FieldUse]:
+    return _uses(frozenset(one for test in graph.tests(node) for one in _fields(test)))
+
+
 def _fields(test: Test | Pair) -> frozenset[Field]:
     return test.taken.fields if isinstance(test, Test) else test.left.fields | test.right.fields
 
 
 def _uses(fields: frozenset[Field]) -> frozenset[FieldUse]:
     return frozenset((one.name, one.argument) for one in fields)
-
-
-def _varies(test: Test | Pair) -> bool:
-    if isinstance(test, Pair):
-        return any(info.varies("", ()) for side in (test.left, test.right) for _, info in side.infos)
-    if test.taken.info is not None:
-        return test.taken.info.varies(test.operator, test.literals)
-    return any(info.varies("", ()) for _, info in test.taken.infos)

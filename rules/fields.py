@@ -55,25 +55,54 @@ class Quantifier(Enum):
     EITHER = "either"  # fd.ip, fd.port, fd.net: positive operators need one that holds, != all
 
 
+def _any_type(_event_type: str) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Two events of the same behaviour may differ in a comparison, but not everywhere: ``differ`` is False of an event
+    if all events of its behaviour compare as it does, and ``of_type`` of an event type if that is so for all its
+    events. Neither raises. ``otherwise``: the field's value where they do not differ, if it has but one."""
+
+    differ: Callable[[Any], bool]
+    of_type: Callable[[str], bool] = _any_type
+    otherwise: Value | None = None
+
+
+Variation = bool | Where
+"""Whether two events of the same behaviour may differ in a comparison."""
+
+Varies = Callable[[str, Sequence[str]], Variation]
+"""Of operator and literals; operator "" stands for the mere use, in a transformer or beside another field."""
+
+
 def never(_operator: str, _literals: Sequence[str]) -> bool:
-    """For Field.varies: two events of the same behaviour never differ in this comparison."""
+    """For FieldInfo.varies: two events of the same behaviour never differ in this comparison."""
     return False
 
 
 def always(_operator: str, _literals: Sequence[str]) -> bool:
-    """For Field.varies: they may."""
+    """For FieldInfo.varies: they may."""
     return True
+
+
+def where(
+    differ: Callable[[Any], bool], of_type: Callable[[str], bool] = _any_type, otherwise: Value | None = None
+) -> Varies:
+    """For FieldInfo.varies: they may where ``Where`` says so, whatever the comparison."""
+    variation = Where(differ, of_type, otherwise)
+    return lambda _operator, _literals: variation
 
 
 @dataclass(frozen=True, slots=True)
 class FieldInfo:
     """One field of a source. ``extractor(argument)`` gives the function that takes it out of an event; it raises
     ValueError, with the reason, for an argument that is not allowed. ``varies(operator, literals)``: whether a
-    comparison like this can come out differently for two events of the same behaviour (section 4.2 of the design: same
-    process context, class and object); operator "" stands for the mere use in an output or on a right side.
-    ``right_side``: may stand in val(…) on the right. ``match``: given, it replaces the generic comparison for some
-    operators: it gets operator and literals and returns a predicate over the extracted value, or None where the
-    generic comparison is right."""
+    comparison like this can come out differently for two events of the same behaviour (of the syscall source: see
+    ``rules.sources.declarations``). ``right_side``: may stand in val(…) on the right. ``match``: given, it replaces the
+    generic comparison for some operators: it gets operator and literals and returns a predicate over the extracted
+    value, or None where the generic comparison is right."""
 
     name: str
     type: Type
@@ -83,7 +112,7 @@ class FieldInfo:
     is_list: bool = False
     quantifier: Quantifier = Quantifier.ONE
     right_side: bool = True
-    varies: Callable[[str, Sequence[str]], bool] = never
+    varies: Varies = never
     deprecated: str = ""  # the reason, told as a warning
     absent: str = ""  # why no event has it
     match: Callable[[str, Sequence[str]], Callable[[Any], bool] | None] = field(

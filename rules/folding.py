@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from rules.expression import And, Compare, Exists, Expression, Field, Literal, Macro, Not, Or, Transformed
-from rules.fields import Quantifier, Source
-from rules.operators import Comparison, Kind, comparison, modified, relation
+from rules.fields import Quantifier, Source, Type, Variation
+from rules.operators import Comparison, Kind, Shape, comparison, modified, relation
 from rules.values import ConditionError, Taken, take
 
 EVENT_TYPE = Field("evt.type")
@@ -30,6 +30,11 @@ class Test:
     operator: str
     literals: tuple[str, ...]
 
+    @property
+    def variations(self) -> frozenset[Variation]:
+        """In what it varies between events of one behaviour."""
+        return self.taken.variations(self.operator, self.literals)
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -39,6 +44,10 @@ class Pair:
     relation: Callable[[Any, Any], object]
     right: Taken
     operator: str
+
+    @property
+    def variations(self) -> frozenset[Variation]:
+        return self.left.variations() | self.right.variations()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,10 @@ class Graph:
                 continue
             waiting.pop()
             if id(current) not in self._of:
-                self._of[id(current)] = (current, self._number(current))
+                number = self._number(current)
+                if self._levels[number] > DEEPEST:
+                    raise ConditionError(f"the condition is nested deeper than {DEEPEST} levels")
+                self._of[id(current)] = (current, number)
         return self._of[id(expression)][1]
 
     def event_types(self, node: int) -> frozenset[str]:
@@ -134,21 +146,8 @@ class Graph:
             self._taken[key] = take(key, self.source)
         return self._taken[key]
 
-    def _number(self, expression: Expression) -> int:
-        """The node of an expression whose parts have theirs."""
-        match expression:
-            case And(operands):
-                return self._junction(True, [self._of[id(operand)][1] for operand in operands])
-            case Or(operands):
-                return self._junction(False, [self._of[id(operand)][1] for operand in operands])
-            case Not(operand):
-                return self._negation(self._of[id(operand)][1])
-            case Exists() | Compare():
-                return self._leaf(expression)
-            case Macro(name):
-                raise ConditionError(f"undefined macro '{name}'")
-
-    def _junction(self, every: bool, operands: Sequence[int]) -> int:
+    def junction(self, every: bool, operands: Sequence[int]) -> int:
+        """The node of an and (``every``) or an or of nodes."""
         neutral = TRUE if every else FALSE
         kept = tuple(dict.fromkeys(operand for operand in operands if operand != neutral))
         if (FALSE if every else TRUE) in kept:
@@ -157,13 +156,33 @@ class Graph:
             return kept[0] if kept else neutral
         return self._intern((every, kept), lambda: Junction(every, kept))
 
-    def _negation(self, operand: int) -> int:
+    def negation(self, operand: int) -> int:
         match self.nodes[operand]:
             case Constant(holds):
                 return FALSE if holds else TRUE
             case Negation(inner):
                 return inner
         return self._intern(operand, lambda: Negation(operand))
+
+    def asked(self, question: Callable[[Any], bool]) -> int:
+        """The node of a question about the event that no condition can ask."""
+        key = Field("", str(len(self.nodes)))
+        taken = Taken(key, Shape(Type.BOOLEAN), (), question)
+        return self._intern(question, lambda: Test(taken, Comparison(Kind.EQUAL, True), "=", ("true",)))
+
+    def _number(self, expression: Expression) -> int:
+        """The node of an expression whose parts have theirs."""
+        match expression:
+            case And(operands):
+                return self.junction(True, [self._of[id(operand)][1] for operand in operands])
+            case Or(operands):
+                return self.junction(False, [self._of[id(operand)][1] for operand in operands])
+            case Not(operand):
+                return self.negation(self._of[id(operand)][1])
+            case Exists() | Compare():
+                return self._leaf(expression)
+            case Macro(name):
+                raise ConditionError(f"undefined macro '{name}'")
 
     def _leaf(self, expression: Exists | Compare) -> int:
         left = self.take(expression.left)
@@ -214,11 +233,8 @@ class Graph:
                 predicate = compared.predicate
                 true = sum(1 << bit for bit, name in enumerate(self.types) if predicate(name))
                 false = self._every_type & ~true
-        level = 1 + max((self._levels[part] for part in parts), default=0)
-        if level > DEEPEST:
-            raise ConditionError(f"the condition is nested deeper than {DEEPEST} levels")
         self.nodes.append(node)
-        self._levels.append(level)
+        self._levels.append(1 + max((self._levels[part] for part in parts), default=0))
         self._true.append(true)
         self._false.append(false)
         typed = isinstance(node, Test) and node.taken.key == EVENT_TYPE
@@ -228,9 +244,9 @@ class Graph:
     def _specialised(self, number: int, event_type: str, new: Mapping[int, int]) -> int:
         match self.nodes[number]:
             case Junction(every, operands):
-                return self._junction(every, [new[operand] for operand in operands])
+                return self.junction(every, [new[operand] for operand in operands])
             case Negation(operand):
-                return self._negation(new[operand])
+                return self.negation(new[operand])
             case Test(_, compared):
                 return TRUE if compared.predicate(event_type) else FALSE
             case _:

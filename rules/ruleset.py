@@ -7,16 +7,20 @@ from typing import Any
 
 from rules.collector import collect
 from rules.compiled_rule import CompiledRule, FieldUse, compiled
-from rules.compiler import Bucket, compile_bucket
 from rules.fields import Source, Value
 from rules.folding import EVENT_TYPE, FALSE, Graph, Pair
+from rules.judging import NOTHING, RulesOfType, Verdict
 from rules.possibility import Possibility
 from rules.problems import Code, Problem, Severity
+from rules.relaxing import Relaxing
 from rules.rule import Rule
 from rules.template import template
 from rules.values import ConditionError, Taken
 
-__all__ = ["CompiledRule", "Ruleset", "SourceRules", "load"]
+__all__ = ["CompiledRule", "Ruleset", "SourceRules", "Verdict", "load"]
+
+Roots = tuple[tuple[int, int], ...]
+"""Positions of rules, and what is left of their conditions."""
 
 
 class SourceRules:
@@ -32,18 +36,21 @@ class SourceRules:
         )
         self._graph = graph
         self._match_all = match_all
-        self._buckets: dict[str, tuple[Bucket, Sequence[CompiledRule]]] = {}
-        self._written: dict[tuple[tuple[int, int], ...], Bucket] = {}
-        self._roots: dict[str, tuple[tuple[int, int], ...]] = {}
+        self._judges: dict[str, RulesOfType] = {}
+        self._written: dict[tuple[Roots, tuple[int, ...]], RulesOfType] = {}
+        self._roots: dict[str, Roots] = {}
         self._possible: dict[tuple[str | None, frozenset[str]], Possibility] = {}
 
     def matches(self, event: Any) -> Sequence[CompiledRule]:
         """The rules that the event matches, in load order (the first one only, if so loaded)."""
+        return self.judge(event).hits
+
+    def judge(self, event: Any) -> Verdict:
+        """The same, and the rules that another event of the same behaviour might match."""
         event_type = self.source.event_type(event)
-        found = self._buckets.get(event_type)
-        bucket, rules = found or self._bucket(event_type)
-        hits = bucket(event)
-        return [rules[hit] for hit in hits] if hits else ()
+        rules = self._judges.get(event_type) or self._of_new_type(event_type)
+        possible = rules.find_possible(event)
+        return rules.verdict(event, possible) if possible else NOTHING
 
     def may_match(self, assumed: Mapping[str, Value | None]) -> bool:
         """False only if no rule can match an event with these fields, by name like ``proc.aname[2]`` (None: the event
@@ -57,17 +64,19 @@ class SourceRules:
             question = self._possible[key] = Possibility(self._graph, roots, key[1])
         return question.may_hold(assumed)
 
-    def _bucket(self, event_type: str) -> tuple[Bucket, Sequence[CompiledRule]]:
+    def _of_new_type(self, event_type: str) -> RulesOfType:
         """Made when the first event of a type comes; types that mean the same to all rules share one."""
         roots = self._of_type(event_type)
-        bucket = self._written.get(roots)
-        if bucket is None:
-            bucket = compile_bucket(self._graph, [node for _, node in roots], self._match_all)
-            self._written[roots] = bucket
-        self._buckets[event_type] = bucket, [self.rules[position] for position, _ in roots]
-        return self._buckets[event_type]
+        exact = [node for _, node in roots]
+        relaxed = Relaxing(self._graph, event_type).relaxed(exact)
+        key = roots, tuple(relaxed)
+        if key not in self._written:
+            rules = [self.rules[position] for position, _ in roots]
+            self._written[key] = RulesOfType(self._graph, rules, exact, relaxed, self._match_all)
+        self._judges[event_type] = self._written[key]
+        return self._judges[event_type]
 
-    def _of_type(self, event_type: str) -> tuple[tuple[int, int], ...]:
+    def _of_type(self, event_type: str) -> Roots:
         """Positions of the rules that can match events of this type, and what is left of their conditions."""
         if event_type not in self._roots:
             nodes = self._graph.specialised([rule.node for rule in self.rules], event_type)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rules.expression import Field, Literal, Transformed
-from rules.fields import Argument, Extractor, FieldInfo, Quantifier, Source
+from rules.fields import Argument, Extractor, FieldInfo, Quantifier, Source, Variation
 from rules.literals import text
 from rules.operators import Shape
 from rules.transformers import TEXT_SHAPE, Function, transformer
@@ -38,7 +39,7 @@ class Taken:
     @property
     def info(self) -> FieldInfo | None:
         """Of a field as it is."""
-        return self.infos[0][1] if self.extract is not None else None
+        return self.infos[0][1] if self.infos and self.extract is not None else None
 
     @property
     def is_single(self) -> bool:
@@ -48,6 +49,13 @@ class Taken:
     @property
     def fields(self) -> frozenset[Field]:
         return frozenset(field for field, _ in self.infos)
+
+    def variations(self, operator: str = "", literals: Sequence[str] = ()) -> frozenset[Variation]:
+        """In what a comparison of it varies: see FieldInfo.varies. A transformed value does where any of its fields
+        does."""
+        if self.info is not None:
+            return frozenset((self.info.varies(operator, literals),))
+        return frozenset(info.varies("", ()) for _, info in self.infos)
 
     def value(self, event: Any) -> Any:
         """The value; None: missing."""

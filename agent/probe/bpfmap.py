@@ -7,9 +7,11 @@ import errno
 import os
 import platform
 import struct
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE = 1, 2, 3
+_LOOKUP_BATCH, _UPDATE_BATCH, _DELETE_BATCH = 24, 26, 27
 _PROGRAM_NEXT_ID, _OBJECT_INFO, _RAW_TRACEPOINT_OPEN, _LINK_CREATE = 11, 15, 17, 28
 _NUMBERS = {"x86_64": 321, "aarch64": 280}
 _ANY = 0
@@ -34,6 +36,10 @@ def attributes(layout: str, *values: int) -> ctypes.Array[ctypes.c_char]:
     buffer = ctypes.create_string_buffer(128)
     struct.pack_into(layout, buffer, 0, *values)
     return buffer
+
+
+_Bytes = ctypes.Array[ctypes.c_char]
+_AT_ONCE = 2_048  # entries copied by one call
 
 
 class Map:
@@ -69,13 +75,74 @@ class Map:
             raise
         return True
 
+    def update_many(self, keys: Sequence[bytes], values: Sequence[bytes]) -> int:
+        """How many of them, from the first on, went in: fewer than all when the map is full."""
+        if not keys:
+            return 0
+        count, error = self._batch(_UPDATE_BATCH, _buffer(b"".join(keys)), _buffer(b"".join(values)), len(keys))
+        if error not in (0, errno.E2BIG, errno.ENOMEM):
+            raise OSError(error, os.strerror(error))
+        return count
+
+    def delete_many(self, keys: Sequence[bytes]) -> None:
+        """Those that are there."""
+        while keys:
+            count, error = self._batch(_DELETE_BATCH, _buffer(b"".join(keys)), None, len(keys))
+            if error not in (0, errno.ENOENT):
+                raise OSError(error, os.strerror(error))
+            keys = keys[count + 1 :]  # it stops at the first that is not there
+
+    def items(self, key_size: int) -> Iterator[tuple[bytes, bytes]]:
+        """Everything in a hash map, a copy at a time; what changes meanwhile may or may not be among it."""
+        keys = ctypes.create_string_buffer(key_size * _AT_ONCE)
+        values = ctypes.create_string_buffer(self._value_size * self._copies * _AT_ONCE)
+        at = ctypes.create_string_buffer(8)
+        begun, error = False, 0
+        while error == 0:
+            count, error = self._batch(_LOOKUP_BATCH, keys, values, _AT_ONCE, at, begun)
+            if error not in (0, errno.ENOENT):
+                raise OSError(error, os.strerror(error))
+            begun = True
+            found, stride = (keys.raw, values.raw), self._value_size * self._copies
+            for number in range(count):
+                yield (
+                    found[0][number * key_size : (number + 1) * key_size],
+                    found[1][number * stride : (number + 1) * stride],
+                )
+
     def close(self) -> None:
         os.close(self._descriptor)
+
+    def _batch(
+        self,
+        command: int,
+        keys: _Bytes,
+        values: _Bytes | None,
+        count: int,
+        at: _Bytes | None = None,
+        begun: bool = False,
+    ) -> tuple[int, int]:
+        """(how many were done, errno)."""
+        where = ctypes.addressof(at) if at is not None else 0
+        held = ctypes.addressof(values) if values is not None else 0
+        request = attributes(
+            "@QQQQIIQQ", where if begun else 0, where, ctypes.addressof(keys), held, count, self._descriptor, 0, 0
+        )
+        error = 0
+        try:
+            call(command, request)
+        except OSError as failure:
+            error = failure.errno or errno.EINVAL
+        return struct.unpack_from("@I", request, 32)[0], error
 
     def _call(self, command: int, key: bytes, value: ctypes.Array[ctypes.c_char] | None) -> None:
         held = ctypes.create_string_buffer(key, len(key))
         where = ctypes.addressof(value) if value is not None else 0
         call(command, attributes("@IxxxxQQQ", self._descriptor, ctypes.addressof(held), where, _ANY))
+
+
+def _buffer(content: bytes) -> _Bytes:
+    return ctypes.create_string_buffer(content, len(content))
 
 
 def possible_cpus() -> int:

@@ -1,8 +1,8 @@
 """Offsets of kernel structure members and values of enumerators, from the running kernel's own BTF.
 
 libbpf parses the 5 MB of BTF in milliseconds; only its C interface is used. The result is C text: one definition per
-structure with just the wanted members at their real offsets, ``SIZE_struct``, and ``HAS_struct_member`` for each member
-that this kernel has.
+structure with just the wanted members at their real offsets, ``SIZE_struct``, ``HAS_struct_member`` for each member
+that this kernel has, and ``TYPE_OF(pointer)``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from agent.probe.source import ProbeError
 
 _KIND_STRUCT, _KIND_UNION, _KIND_TYPEDEF, _KIND_VOLATILE, _KIND_CONST, _KIND_RESTRICT = 4, 5, 8, 9, 10, 11
-_KIND_ENUM, _KIND_PTR, _KIND_FUNC_PROTO = 6, 2, 13
+_KIND_ENUM, _KIND_PTR, _KIND_FUNC, _KIND_FUNC_PROTO = 6, 2, 12, 13
 _MODIFIERS = {_KIND_TYPEDEF, _KIND_VOLATILE, _KIND_CONST, _KIND_RESTRICT, 18}  # 18: type tag
 _LIBRARIES = ("libbpf.so.1", "libbpf.so.0")
 
@@ -59,6 +59,14 @@ class Btf:
     def size(self, structure: str) -> int | None:
         type_id = self._find(structure, _KIND_STRUCT)
         return self._words(type_id)[2] if type_id else None
+
+    def structure(self, name: str) -> int:
+        """The type's number; 0 when there is none."""
+        return self._find(name, _KIND_STRUCT)
+
+    def function(self, name: str) -> int:
+        """The number of a function's type; 0 when the kernel has no such function that programs could know of."""
+        return self._find(name, _KIND_FUNC)
 
     def enumerator(self, enum: str, name: str) -> int | None:
         type_id = self._find(enum, _KIND_ENUM)
@@ -126,7 +134,15 @@ def definitions(btf: Btf, wanted: Mapping[str, Mapping[str, str]]) -> tuple[str,
         kinds = {names.partition("|")[0]: kind for names, kind in members.items()}
         missing += [f"{structure}.{path}" for path, offset in offsets.items() if offset is None]
         lines += _definition(structure, btf.size(structure) or 0, kinds, offsets)
+    lines.append(_types(btf, wanted))
     return "\n".join(lines) + "\n", missing
+
+
+def _types(btf: Btf, wanted: Mapping[str, object]) -> str:
+    """``TYPE_OF(pointer)``: the number of the structure's type, 0 for pointers to anything else."""
+    numbers = {name: number for name in wanted if (number := btf.structure(name))}
+    cases = ", ".join(f"struct {name} *: {number}" for name, number in numbers.items())
+    return f"#define TYPE_OF(pointer) _Generic((pointer), {cases}, default: 0)"
 
 
 def _first_offset(btf: Btf, structure: str, names: str) -> int | None:

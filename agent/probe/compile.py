@@ -12,21 +12,33 @@ import ctypes
 import json
 import os
 import platform
+import secrets
+import signal
 import socket
+import struct
 import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent.probe import attach, headers, kernel, syscalls
-from agent.probe.btf import Btf, definitions
+from agent.probe import attach, bpfmap, headers, kernel, syscalls
+from agent.probe.btf import NOWHERE, Btf, definitions
 from agent.probe.hooks import HOOKS, PROGRAM_TYPES, Hook, Kind
+from agent.probe.program import RDONLY_CAST, instructions
 from agent.probe.source import ProbeError
 
-SOURCES = ("record.h", "process.c", "files.c", "sockets.c", "capabilities.c", "cgroups.c", "syscalls.c")
-MAPS = ("ring", "counters", "ignored", "sensitive", "specs")
-NAME_BYTES = 32  # NAME in bpf/files.c
+SOURCES = (
+    "record.h", "hash.h", "shares.h", "contexts.h", "task.h", "known.h", "paths.h", "recent.h",
+    "process.c", "files.c", "sockets.c", "capabilities.c", "cgroups.c", "syscalls.c", "openings.c",
+)  # fmt: skip
+MAPS = (
+    "bulk", "critical", "counters", "sensitive", "specs", "shares", "allowances", "tallies", "judged", "control",
+    "programs",
+)  # fmt: skip
+NAME_BYTES = 32  # NAME in bpf/openings.c
+PROCESSES = 65_536  # whose contexts are kept
+CGROUPS = 8_192  # whose shares are kept
 
 
 @dataclass(slots=True)
@@ -41,6 +53,8 @@ class Attached:
 
 
 def main() -> int:
+    # PR_SET_PDEATHSIG: an agent that is killed now must leave nothing in the kernel
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     channel = socket.socket(fileno=int(sys.argv[1]))
     request = json.loads(channel.recv(1 << 20))
     try:
@@ -63,9 +77,10 @@ def build(request: dict[str, Any], directory: Path) -> tuple[dict[str, Any], lis
     exit_arguments = btf.tracepoint_arguments("sched_process_exit")
     if exit_arguments and exit_arguments > 1:
         prologue += "#define EXIT_TELLS_GROUP_DEAD 1\n"
+    rdonly_cast = btf.function("bpf_rdonly_cast")
     btf.close()
     described = time.monotonic()
-    module = Module(prologue + "".join(read_source(name) for name in SOURCES))
+    module = Module(prologue + "".join(read_source(name) for name in SOURCES), rdonly_cast)
     compiled = time.monotonic()
     mounts = attach.Mounts()
     attached = attach_all(module, mounts)
@@ -104,11 +119,20 @@ def generate(btf: Btf, request: dict[str, Any]) -> tuple[str, list[str]]:
         raise ProbeError(f"this kernel's structures lack {', '.join(lacking)}; run a kernel of version 5.15 or later")
     constants = {
         "SELF": request["self_pid"],
-        "RING_PAGES": request["ring_bytes"] // 4096,
+        "BULK_PAGES": request["bulk_bytes"] // 4096,
+        "CRITICAL_PAGES": request["critical_bytes"] // 4096,
+        "KNOWN_ENTRIES": request["known_entries"],
+        "PROCESSES": PROCESSES,
+        "CGROUPS": CGROUPS,
+        "HASH_KEY_0": f"{secrets.randbits(64)}ULL",
+        "HASH_KEY_1": f"{secrets.randbits(64)}ULL",
         "SENSITIVE_LENGTHS": f"{_length_mask(request['sensitive_names'])}ULL",
         "CGROUP_VERSION": request["cgroup_version"],
         "CGROUP_SUBSYSTEM": _subsystem(btf, request),
         "offsetof(type, member)": "__builtin_offsetof(type, member)",
+        "NOWHERE": f"{NOWHERE}ULL",
+        "RDONLY_CAST_CALL": RDONLY_CAST,
+        "CAN_CAST": int(bool(btf.function("bpf_rdonly_cast"))),
         "USERLOCKS_SHIFT": (btf.bits("sock", "sk_userlocks") or 0) % 8,
         **{f"NR_{call.name}": -1 if (number := getattr(call, machine)) is None else number for call in syscalls.CALLS},
         **registers,
@@ -150,7 +174,8 @@ def _is_absent(hook: Hook, attached: Attached) -> bool:
     if hook.fallback_for:
         return hook.fallback_for not in attached.missing
     if hook.kind is Kind.SYSCALL_EXIT:
-        return all(syscalls.is_absent(call) for call in syscalls.CALLS if call.name == hook.target)
+        calls = [call for call in syscalls.CALLS if call.hook == hook.name]
+        return bool(calls) and all(map(syscalls.is_absent, calls))
     return False
 
 
@@ -166,6 +191,7 @@ def _load_syscalls(module: Module, attached: Attached, tracepoints: dict[str, in
         return
     attached.descriptors.append(program)
     attached.held.append(f"program:syscall:{syscalls.PROGRAM}")
+    bpfmap.Map(module.map("programs"), 4).update(struct.pack("@I", 0), struct.pack("@I", program))
 
 
 def _tracepoints(mounts: attach.Mounts) -> dict[str, int]:
@@ -196,9 +222,7 @@ def _length_mask(names: list[str]) -> int:
 
 
 def _fill_sensitive(module: Module, descriptor: int, names: list[str]) -> None:
-    from agent.probe.bpfmap import Map
-
-    table = Map(descriptor, 1)
+    table = bpfmap.Map(descriptor, 1)
     for name in names:
         table.update(os.fsencode(name)[: NAME_BYTES - 1].ljust(NAME_BYTES, b"\0"), b"\1")
 
@@ -206,7 +230,8 @@ def _fill_sensitive(module: Module, descriptor: int, names: list[str]) -> None:
 class Module:
     """A compiled BCC module. Raises ProbeError when BCC is not there or can not compile."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, rdonly_cast: int) -> None:
+        self._rdonly_cast = rdonly_cast
         try:
             import bcc
             from bcc.libbcc import lib
@@ -229,10 +254,10 @@ class Module:
         key = (function, attach_type)
         if key not in self._loaded:
             name = function.encode()
+            start = self._lib.bpf_function_start(self._bpf.module, name)
+            text = instructions(start, self._lib.bpf_function_size(self._bpf.module, name), self._rdonly_cast)
             descriptor = self._lib.bcc_func_load(
-                self._bpf.module, kind, name,
-                self._lib.bpf_function_start(self._bpf.module, name),
-                self._lib.bpf_function_size(self._bpf.module, name),
+                self._bpf.module, kind, name, ctypes.addressof(text), len(text),
                 self._lib.bpf_module_license(self._bpf.module),
                 self._lib.bpf_module_kern_version(self._bpf.module),
                 0, None, 0, None, attach_type,

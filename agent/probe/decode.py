@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 
 from agent.probe import decode_syscall
 from agent.probe.record import (
@@ -17,16 +18,18 @@ from agent.probe.record import (
     c_string,
     device_number,
     event_class,
+    header,
     part,
     place,
-    task,
     text,
     walked,
 )
+from agent.probe.source import Ticket
 from watchkeeper import events
 from watchkeeper.events import AnyEvent, Task
 
 _EXEC = struct.Struct("@QqqIIIIIIIIIIII16s")
+_COUNT = struct.Struct("@II")
 _ANCESTOR = struct.Struct("@QII16s")
 _ANCESTORS = 8
 _FORK = struct.Struct("@QII")
@@ -51,18 +54,28 @@ CAPABILITIES = (
 )  # fmt: skip
 
 
-def decode(record: Buffer, boot: float) -> AnyEvent:
-    """One event. ``boot`` is the unix time at which the machine's boot clock was zero. Raises DecodeError."""
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """``at``: nanoseconds since boot; the event has it as a unix time."""
+
+    at: int
+    event: AnyEvent
+    ticket: Ticket | None
+
+
+def decode(record: Buffer, boot: float) -> Decoded:
+    """``boot`` is the unix time at which the machine's boot clock was zero. Raises DecodeError."""
     name = event_class(record)
     try:
-        return _decode(name, record, boot)
+        found = header(record, name in ("exec", "syscall"))
+        event = _event(name, record, found.flags, boot + found.at / 1e9, found.task)
     except (struct.error, IndexError, ValueError) as error:
         raise DecodeError(f"a record of class {name} is malformed: {error}") from error
+    ticket = Ticket(found.key, found.generation, found.task.cgroup, name) if found.key else None
+    return Decoded(found.at, event, ticket)
 
 
-def _decode(name: str, record: Buffer, boot: float) -> AnyEvent:
-    flags, at, who = task(record, name in ("exec", "syscall"))
-    when = boot + at
+def _event(name: str, record: Buffer, flags: int, when: float, who: Task) -> AnyEvent:
     match name:
         case "exec":
             return _exec(record, flags, when, who)
@@ -91,9 +104,8 @@ def capability_name(number: int) -> str:
 
 def _exec(record: Buffer, flags: int, when: float, who: Task) -> events.Exec:
     offset = HEADER.size + IDENTITY.size
-    (inode, changed, modified, changed_rest, modified_rest, owner, group, mode, device, *lengths, directory_flags,
-     ancestors, tty) = _EXEC.unpack_from(record, offset)  # fmt: skip
-    offset += _EXEC.size
+    ancestors, _ = _COUNT.unpack_from(record, offset)
+    offset += _COUNT.size
     found = tuple(
         (pid, start, c_string(comm))
         for start, pid, _, comm in (
@@ -101,6 +113,9 @@ def _exec(record: Buffer, flags: int, when: float, who: Task) -> events.Exec:
         )
     )
     offset += _ANCESTORS * _ANCESTOR.size
+    (inode, changed, modified, changed_rest, modified_rest, owner, group, mode, device, *lengths, directory_flags, _,
+     tty) = _EXEC.unpack_from(record, offset)  # fmt: skip
+    offset += _EXEC.size
     path, directory, arguments, environment = _parts(record, offset, lengths)
     return events.Exec(
         at=when,
@@ -154,11 +169,11 @@ def _fork(record: Buffer, when: float, who: Task) -> events.Fork:
         task=who,
         child_pid=child,
         child_start=child_start,
-        child_virtual_pid=ids[6],
-        group=ids[8],
-        virtual_group=ids[9],
-        session=ids[10],
-        virtual_session=ids[11],
+        child_virtual_pid=ids[4],
+        group=ids[6],
+        virtual_group=ids[7],
+        session=ids[8],
+        virtual_session=ids[9],
     )
 
 

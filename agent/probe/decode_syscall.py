@@ -11,7 +11,7 @@ from agent.probe.record import HEADER, IDENTITY, Buffer, DecodeError, part, plac
 from agent.probe.syscalls import NONE, PLAIN, RESULT, Call, Form, on_machine
 from watchkeeper.events import Descriptor, Syscall, Task
 
-_FIXED = struct.Struct("@11qQIIIIII")
+_FIXED = struct.Struct("@11qQQiIIIHHIIIII")
 _PLACE = struct.Struct("@IIII")
 _ADDRESS = 112
 _CREATES = 0o100 | 0o20000000  # O_CREAT, O_TMPFILE: without them there is no mode
@@ -54,7 +54,8 @@ def decode(record: Buffer, when: float, who: Task) -> Syscall:
 
 def _read(record: Buffer) -> _Record:
     offset = HEADER.size + IDENTITY.size
-    *slots, size, number, queued, queue_size, address_length, buffer_length, _ = _FIXED.unpack_from(record, offset)
+    (*slots, size, inode, number_of, queued, queue_size, buffer_length, local_port, remote_port, state, number, _,
+     address_length, _) = _FIXED.unpack_from(record, offset)  # fmt: skip
     call = on_machine().get(number)
     if call is None:
         raise DecodeError(f"a record tells of the unknown system call {number}")
@@ -65,7 +66,8 @@ def _read(record: Buffer) -> _Record:
     offset += 3 * _PLACE.size
     told = descriptor.sockaddr(part(record, offset, min(address_length, _ADDRESS)))
     offset += _ADDRESS
-    found, taken = descriptor.read(record, described, offset, call, told)
+    passing = descriptor.Passing(number_of, inode, local_port, remote_port, state)
+    found, taken = descriptor.read(record, described, offset, call, told, passing)
     offset += taken
     texts, paths = [], []
     for where in places:

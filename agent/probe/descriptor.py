@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import stat
 import struct
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from agent.probe.record import (
     CREATED,
@@ -23,7 +23,7 @@ from agent.probe.record import (
 from agent.probe.syscalls import Call
 from watchkeeper.events import Descriptor
 
-_DESCRIBED = struct.Struct("@QQIIIIIHHHHHBBII16s16s")
+_DESCRIBED = struct.Struct("@QIIIIHHHHIIII16s16s")
 SIZE = _DESCRIBED.size
 
 _CONNECTED = (1, 8)  # TCP_ESTABLISHED, which other sockets use, too; TCP_CLOSE_WAIT
@@ -51,10 +51,19 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class _Described:
-    inode: int
-    magic: int
+class Passing:
+    """What two calls about the same object need not share."""
+
     number: int
+    inode: int
+    local_port: int
+    remote_port: int
+    state: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Described:
+    magic: int
     device: int
     mode: int
     flags: int
@@ -62,14 +71,18 @@ class _Described:
     family: int
     type: int
     protocol: int
-    local_port: int
-    remote_port: int
-    state: int
+    server_port: int
     server: int
     local_length: int
     remote_length: int
+    _: int
     local: bytes
     remote: bytes
+    number: int
+    inode: int
+    local_port: int
+    remote_port: int
+    state: int
 
 
 def sockaddr(raw: bytes) -> Address:
@@ -87,15 +100,18 @@ def sockaddr(raw: bytes) -> Address:
 
 def was_created(record: Buffer, offset: int) -> bool:
     """Whether the call that opened the file described at ``offset`` made it."""
-    return bool(_Described(*_DESCRIBED.unpack_from(record, offset)).flags & CREATED)
+    flags: int = _DESCRIBED.unpack_from(record, offset)[3]
+    return bool(flags & CREATED)
 
 
-def read(record: Buffer, offset: int, texts: int, call: Call, told: Address) -> tuple[Descriptor | None, int]:
+def read(
+    record: Buffer, offset: int, texts: int, call: Call, told: Address, passing: Passing
+) -> tuple[Descriptor | None, int]:
     """The descriptor described at ``offset`` (None: there is none), and how many of the bytes at ``texts`` are its.
 
     ``told``: the address that the caller gave or got. Raises struct.error or IndexError.
     """
-    found = _Described(*_DESCRIBED.unpack_from(record, offset))
+    found = _Described(*_DESCRIBED.unpack_from(record, offset), *astuple(passing))
     if not found.mode:
         return None, 0
     if stat.S_ISSOCK(found.mode):

@@ -12,6 +12,10 @@ CLASSES = (
 """Event classes by their number in bpf/record.h."""
 
 
+OPENING = "file_open"
+OPENS = ("open", "openat", "openat2", "creat")
+
+
 class Kind(Enum):
     RAW_TRACEPOINT = "raw tracepoint"
     SYSCALL_EXIT = "syscall exit tracepoint"
@@ -57,9 +61,10 @@ HOOKS = (
     Hook("sched_process_exec", "exec", "process_exec", Kind.RAW_TRACEPOINT, "sched_process_exec", essential=True),
     Hook("sched_process_fork", "fork", "process_fork", Kind.RAW_TRACEPOINT, "sched_process_fork"),
     Hook("sched_process_exit", "exit", "process_exit", Kind.RAW_TRACEPOINT, "sched_process_exit"),
-    *_syscalls("open", "file_open", ("openat", "openat2", "open"), "open", "openat", "openat2", "creat"),
+    *_syscalls("open", OPENING, ("openat", "openat2", "open"), *OPENS),
     *_syscalls("unlink", "file_unlink", (), "unlink", "unlinkat"),
     *_syscalls("rename", "file_rename", (), "rename", "renameat", "renameat2"),
+    *_syscalls("rename", "mounts_changed", (), "mount", "umount", "move_mount", "pivot_root"),
     *_syscalls("chmod", "file_chmod", (), "chmod", "fchmod", "fchmodat", "fchmodat2"),
     Hook("inet_sock_set_state", "connect", "socket_state", Kind.RAW_TRACEPOINT, "inet_sock_set_state", essential=True),
     Hook("post_bind4", "bind", "udp_bind4", Kind.CGROUP_SOCKET, "", 12),

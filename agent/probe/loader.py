@@ -11,21 +11,26 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from agent.cgroups import Hierarchy
-from agent.probe import bpfmap, decode
+from agent.probe import bpfmap
+from agent.probe.decode import decode
 from agent.probe.hooks import CLASSES, HOOKS
-from agent.probe.record import DecodeError, event_class
+from agent.probe.judged import ENTRY_SIZE, Judged
+from agent.probe.record import Buffer, DecodeError, event_class
 from agent.probe.ring import Ring
-from agent.probe.source import ClassCounters, Knowledge, NoveltyCounters, ProbeError
+from agent.probe.rings import Rings
+from agent.probe.shares import ALLOWANCE_SIZE, SHARE_SIZE, TALLY_SIZE, Shares
+from agent.probe.sizes import Sizes
+from agent.probe.source import ClassCounters, Knowledge, NoveltyCounters, ProbeError, Ticket, Told
 from agent.probe.syscalls import PROGRAM, SPEC_SIZE, Outcomes
 from agent.probe.watched import Watched
 from watchkeeper.events import AnyEvent, Bind
 
-_COUNTS = struct.Struct("@QQQQ")
+_COUNTS = struct.Struct("@QQQQQ")
 _BTF = Path("/sys/kernel/btf/vmlinux")
 _INITIAL_PID_NAMESPACE = "pid:[4026531836]"
 _PATIENCE = 60.0
@@ -43,21 +48,21 @@ class Description:
     seconds: dict[str, float]
 
 
-def start(ring_bytes: int, self_pid: int, hierarchy: Hierarchy, sensitive_names: Sequence[str]) -> KernelSource:
-    """Compile, attach, and read from now on. ``ring_bytes`` is a power of two of at least one page; files are told when
-    opened for reading if their name or their directory's is one of ``sensitive_names``. Raises ProbeError."""
+def start(sizes: Sizes, self_pid: int, hierarchy: Hierarchy, sensitive_names: Sequence[str]) -> KernelSource:
+    """Compile, attach, and read from now on. Files are told when opened for reading if their name or their directory's
+    is one of ``sensitive_names``. Raises ProbeError."""
     _check_machine()
-    if ring_bytes < 4096 or ring_bytes & (ring_bytes - 1):
-        raise ProbeError(f"probe.ring_bytes is {ring_bytes}; it must be a power of two, at least 4096")
-    request = {
-        "ring_bytes": ring_bytes,
+    for name, size in (("bulk", sizes.bulk_bytes), ("critical", sizes.critical_bytes)):
+        if size < 4096 or size & (size - 1):
+            raise ProbeError(f"probe.{name}_ring_bytes is {size}; it must be a power of two, at least 4096")
+    request = asdict(sizes) | {
         "self_pid": self_pid,
         "sensitive_names": list(sensitive_names),
         "cgroup_version": hierarchy.version,
         "cgroup_controller": hierarchy.controller,
     }
     answer, descriptors = _run_child(request)
-    return KernelSource(answer, descriptors, ring_bytes, self_pid)
+    return KernelSource(answer, descriptors, sizes, self_pid)
 
 
 class KernelSource:
@@ -65,7 +70,7 @@ class KernelSource:
 
     finished = False
 
-    def __init__(self, answer: dict[str, Any], descriptors: list[int], ring_bytes: int, self_pid: int) -> None:
+    def __init__(self, answer: dict[str, Any], descriptors: list[int], sizes: Sizes, self_pid: int) -> None:
         held = dict(zip(answer["descriptors"], descriptors, strict=True))
         self.description = Description(
             answer["missing"], tuple(answer["missing_members"]), tuple(answer["absent"]), answer["seconds"]
@@ -81,9 +86,21 @@ class KernelSource:
         self.state = "degraded" if essential & answer["missing"].keys() else "attached"
         self.canary_at = 0.0
         self._self_pid = self_pid
-        self._ring = Ring(held.pop("ring"), ring_bytes)
+        self._boot = 0.0
+        self._rings: Rings[Told] = Rings(
+            Ring(held.pop("bulk"), sizes.bulk_bytes), Ring(held.pop("critical"), sizes.critical_bytes), self._take
+        )
         self._counters = bpfmap.Map(held.pop("counters"), _COUNTS.size, per_cpu=True)
-        self._ignored = bpfmap.Map(held.pop("ignored"), 1)
+        self._capacity = sizes.known_entries
+        self._judged = Judged(
+            bpfmap.Map(held.pop("judged"), ENTRY_SIZE), bpfmap.Map(held.pop("control"), 8), sizes.known_entries
+        )
+        self._shares = Shares(
+            bpfmap.Map(held.pop("shares"), SHARE_SIZE),
+            bpfmap.Map(held.pop("allowances"), ALLOWANCE_SIZE),
+            bpfmap.Map(held.pop("tallies"), TALLY_SIZE),
+            min(sizes.bulk_bytes, sizes.critical_bytes),
+        )
         self._watched = Watched(
             held.get(f"program:syscall:{PROGRAM}"),
             bpfmap.Map(held.pop("specs"), SPEC_SIZE),
@@ -96,16 +113,25 @@ class KernelSource:
         self._closed = False
 
     def fileno(self) -> int:
-        return self._ring.descriptor
+        return self._rings.descriptor
 
-    def read(self, limit: int = 4096) -> list[AnyEvent]:
-        boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-        found: list[AnyEvent] = []
-        for record in self._ring.read(limit):
-            event = self._decode(record, boot)
-            if event is not None:
-                found.append(event)
-        return found
+    def read(self, limit: int = 4096) -> list[Told]:
+        self._boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+        return [told for told in self._rings.read(limit) if not self._is_canary(told.event)]
+
+    def settle(self, ticket: Ticket, subject: int = 0) -> None:
+        self._judged.settle(ticket, subject)
+
+    def remember(self) -> None:
+        self._judged.remember()
+
+    def forget(self) -> None:
+        self._judged.forget()
+
+    def seen(self) -> set[int]:
+        subjects, held = self._judged.turn(self._capacity // 4)
+        self._shares.hold(held)
+        return subjects
 
     def counters(self) -> list[ClassCounters]:
         """Runs of a program that the kernel skipped (already running on that CPU) count as seen and dropped."""
@@ -113,17 +139,21 @@ class KernelSource:
         return [self._count(number, name, skipped.get(name, 0)) for number, name in enumerate(CLASSES)]
 
     def novelties(self) -> list[NoveltyCounters]:
-        return []
+        return list(self._shares.novelties(self._judged.expired, self._judged.evicted))
 
     def knowledge(self) -> Knowledge:
-        return Knowledge()
+        return Knowledge(self._judged.entries, self._capacity, self._judged.generation)
+
+    def forget_behaviours(self, cgroup: int) -> None:
+        self._shares.renew(cgroup)
+        self._judged.turn_away()
 
     def ignore_cgroup(self, cgroup: int) -> None:
-        self._ignored.update(struct.pack("@Q", cgroup), b"\1")
+        self._shares.ignore(cgroup)
 
     def forget_cgroup(self, cgroup: int) -> None:
-        """Cgroup ids are never used again, so what the kernel's own bounded maps still hold of it ages out."""
-        self._ignored.delete(struct.pack("@Q", cgroup))
+        """Cgroup ids are never used again, so what the kernel still remembers of its behaviours ages out."""
+        self._shares.end(cgroup)
 
     def watch(self, wanted: Mapping[str, Outcomes]) -> dict[str, str]:
         return self._watched.set(wanted)
@@ -140,32 +170,42 @@ class KernelSource:
         self._watched.close()
         for descriptor in self._held.values():
             os.close(descriptor)
-        self._counters.close()
-        self._ignored.close()
-        self._ring.close()
+        for part in (self._counters, self._judged, self._shares, self._rings):
+            part.close()
 
-    def _decode(self, record: memoryview | bytes, boot: float) -> AnyEvent | None:
+    def _take(self, ring: int, record: Buffer) -> tuple[int, Told] | None:
         try:
             name = event_class(record)
         except DecodeError:
             self._lost["exec"] += 1  # whose it was can not be known; the gravest class stands for it
             return None
         try:
-            event = decode.decode(record, boot)
+            decoded = decode(record, self._boot)
         except DecodeError:
             self._lost[name] += 1
             return None
         self._decoded[name] += 1
-        if isinstance(event, Bind) and event.task.pid == self._self_pid:
-            self.canary_at = event.at
-            return None
-        return event
+        self._shares.taken(decoded.event.task.cgroup, ring, len(record))
+        return decoded.at, Told(decoded.event, decoded.ticket)
+
+    def _is_canary(self, event: AnyEvent) -> bool:
+        if not isinstance(event, Bind) or event.task.pid != self._self_pid:
+            return False
+        self.canary_at = event.at
+        return True
 
     def _count(self, number: int, name: str, skipped: int) -> ClassCounters:
         copies = self._counters.lookup(struct.pack("@I", number)) or []
-        seen, suppressed, submitted, dropped = map(sum, zip(*map(_COUNTS.unpack, copies), strict=True))
+        seen, suppressed, submitted, dropped, known = map(sum, zip(*map(_COUNTS.unpack, copies), strict=True))
         return ClassCounters(
-            name, seen + skipped, suppressed, submitted, dropped + skipped, self._decoded[name], self._lost[name]
+            event_class=name,
+            seen=seen + skipped,
+            suppressed=suppressed,
+            submitted=submitted,
+            dropped=dropped + skipped,
+            decoded=self._decoded[name],
+            lost_in_user_space=self._lost[name],
+            known=known,
         )
 
     def _skipped(self) -> dict[str, int]:

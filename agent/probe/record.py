@@ -5,19 +5,21 @@ from __future__ import annotations
 import posixpath
 import socket
 import struct
+from dataclasses import dataclass
 
 from agent.probe.hooks import CLASSES
 from watchkeeper.events import Task
 
 Buffer = memoryview | bytes
 
-HEADER = struct.Struct("@IIQQQQIIIIII16s")
-IDENTITY = struct.Struct("@QQQIIIIIIIIII")
+HEADER = struct.Struct("@IIQQQIIIIII16sQQQIIII16s")
+IDENTITY = struct.Struct("@QQQIIIIIIII")
 
 DETACHED, TRUNCATED = 2, 4
 CREATED, UPPER_LAYER, LOWER_LAYER = 256, 512, 2048
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 _NO_LOGIN = 0xFFFFFFFF
+_NO_KEY = bytes(16)
 
 
 class DecodeError(Exception):
@@ -34,16 +36,28 @@ def event_class(record: Buffer) -> str:
     return CLASSES[number]
 
 
-def task(record: Buffer, identified: bool) -> tuple[int, float, Task]:
-    """(flags, seconds since boot, task) from the header and, if one follows it, the identity."""
-    (_, flags, at, cgroup, start, parent_start, tgid, parent, uid, gid, login, netns, comm) = HEADER.unpack_from(record)
+@dataclass(frozen=True, slots=True)
+class Header:
+    """``at``: nanoseconds since boot. ``key`` of the behaviour, empty when it is not to be remembered."""
+
+    flags: int
+    at: int
+    task: Task
+    key: bytes
+    generation: int
+
+
+def header(record: Buffer, identified: bool) -> Header:
+    """The header and, if one follows it, the identity."""
+    (_, flags, cgroup, _, _, uid, gid, effective_uid, effective_gid, login, _, comm, at, start, parent_start, tgid,
+     parent, netns, generation, key) = HEADER.unpack_from(record)  # fmt: skip
     login = -1 if login == _NO_LOGIN else login
     further: tuple[int, ...] = ()
     if identified:
         effective, permitted, inheritable, thread, *ids, _ = IDENTITY.unpack_from(record, HEADER.size)
-        further = (thread, *ids[:2], effective, permitted, inheritable, *ids[2:])
+        further = (thread, effective_uid, effective_gid, effective, permitted, inheritable, *ids)
     who = Task(tgid, start, parent, parent_start, uid, gid, login, cgroup, c_string(comm), netns, *further)
-    return flags, at / 1e9, who
+    return Header(flags, at, who, b"" if key == _NO_KEY else key, generation)
 
 
 def part(record: Buffer, offset: int, length: int) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.probe.source import ClassCounters, Knowledge, NoveltyCounters, ProbeError
+from agent.probe.source import ClassCounters, Knowledge, NoveltyCounters, ProbeError, Ticket, Told
 from agent.probe.syscalls import Outcomes
 from watchkeeper.events import AnyEvent
 
@@ -40,13 +40,13 @@ class ReplaySource:
     def fileno(self) -> int:
         return self._ready
 
-    def read(self, limit: int = 4096) -> list[AnyEvent]:
+    def read(self, limit: int = 4096) -> list[Told]:
         """The next events; raises ProbeError naming the line that is none, after all events before it were given."""
-        found: list[AnyEvent] = []
+        found: list[Told] = []
         for line in islice(self._file, 0 if self._error else limit):
             self._line += 1
             try:
-                found.append(self._decode(line))
+                found.append(Told(self._decode(line), None))
             except ProbeError as error:
                 self._error = error
                 break
@@ -70,6 +70,21 @@ class ReplaySource:
 
     def knowledge(self) -> Knowledge:
         return Knowledge()
+
+    def settle(self, ticket: Ticket, subject: int = 0) -> None:
+        """There are no tickets in a recording."""
+
+    def remember(self) -> None:
+        """Nothing is ever settled."""
+
+    def forget(self) -> None:
+        """Nothing is ever settled."""
+
+    def seen(self) -> tuple[int, ...]:
+        return ()
+
+    def forget_behaviours(self, cgroup: int) -> None:
+        """Nothing is ever settled."""
 
     def ignore_cgroup(self, cgroup: int) -> None:
         """A recording tells what it tells."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from agent.probe.syscalls import Outcomes
 from watchkeeper.events import AnyEvent
+
+ROUND_SECONDS = 30.0
 
 
 class ProbeError(Exception):
@@ -60,6 +62,24 @@ class Knowledge:
     generation: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What the kernel waits to hear of one novel behaviour. ``key``: its 16 bytes; ``generation``: of the rules and
+    profiles when it happened."""
+
+    key: bytes
+    generation: int
+    cgroup: int
+    event_class: str
+
+
+class Told(NamedTuple):
+    """``ticket`` None: the event's behaviour is never remembered."""
+
+    event: AnyEvent
+    ticket: Ticket | None
+
+
 class Source(Protocol):
     """``state``: attached, degraded (some hook is missing) or replay. ``canary_at``: unix time of the last
     own canary act that came back through the kernel, 0 for none."""
@@ -72,8 +92,26 @@ class Source(Protocol):
         """Readable (epoll) when events wait."""
         ...
 
-    def read(self, limit: int = 4096) -> list[AnyEvent]:
-        """Up to ``limit`` events in the kernel's order; an empty list when none wait."""
+    def read(self, limit: int = 4096) -> list[Told]:
+        """Some ``limit`` events in the order in which they happened; an empty list when none wait."""
+        ...
+
+    def settle(self, ticket: Ticket, subject: int = 0) -> None:
+        """Nothing is to be reported of this behaviour, now or when it is repeated while rules and profiles stay the
+        same. In force with the next ``remember``. ``subject``: given back by ``seen``; 0: nobody asks."""
+        ...
+
+    def remember(self) -> None:
+        """From now on what was settled ends in the kernel."""
+        ...
+
+    def forget(self) -> None:
+        """Rules or profiles are others now: whatever was settled is to be judged again. Subjects count no more."""
+        ...
+
+    def seen(self) -> Iterable[int]:
+        """Subjects that occurred since the last call. It also forgets what is old or waits in vain; to be called every
+        ROUND_SECONDS or so."""
         ...
 
     def counters(self) -> list[ClassCounters]: ...
@@ -83,6 +121,10 @@ class Source(Protocol):
         ...
 
     def knowledge(self) -> Knowledge: ...
+
+    def forget_behaviours(self, cgroup: int) -> None:
+        """Something about the cgroup's container changed: its behaviours are to be judged again."""
+        ...
 
     def ignore_cgroup(self, cgroup: int) -> None:
         """File, network and capability events of this cgroup end in the kernel from now on (counted as suppressed)."""

@@ -18,9 +18,14 @@ PROGRAM = "syscall_exit"
 NO_TRACEPOINTS = "the kernel has no tracepoints of system calls (CONFIG_FTRACE_SYSCALLS), or tracefs can not be mounted"
 RESULT, NONE, HOW = 6, 7, 8
 PLAIN, HERE = 14, 15
-_SPEC = struct.Struct("@HBBBBBBBBBB3s3s")
+_SPEC = struct.Struct("@HBBBBBBBBBB3s3sHBx")
 SPEC_SIZE = _SPEC.size
-_ADDRESS_LENGTH_AT, _RECEIVES = 1, 2
+_ADDRESS_LENGTH_AT, _RECEIVES, _OPENS = 1, 2, 4
+_OF_THE_BEHAVIOUR = frozenset(
+    {"flags", "mode", "domain", "type", "proto", "request", "cmd", "nstype", "resolve", "sig"}
+    | {"uid", "gid", "ruid", "euid", "suid", "rgid", "egid", "sgid"}
+)
+"""Numbers that two calls of one behaviour have in common."""
 TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 
 
@@ -31,7 +36,8 @@ class Outcomes:
     ``reads``: openings that succeed and neither write nor create. ``tcp``, ``connected``: calls about TCP sockets, and
     about connected sockets of the internet. ``local``: calls about descriptors that are no sockets of the internet.
     Calls without a descriptor, as failed ones often are, pass these three. ``environment``: of execve and execveat
-    only: the Exec events tell the environment.
+    only: the Exec events tell the environment. ``typed``: whether rules look at the path as the caller typed it
+    (openings only).
     """
 
     succeeded: bool = True
@@ -41,6 +47,7 @@ class Outcomes:
     connected: bool = True
     local: bool = True
     environment: bool = True
+    typed: bool = True
 
 
 class Form(Enum):
@@ -104,6 +111,17 @@ class Call:
     @property
     def opens(self) -> bool:
         return self.name in OPENS
+
+    @property
+    def constants(self) -> int:
+        """A bit for each slot that belongs to the behaviour; not the mode of an opening, which may mean nothing."""
+        names = _OF_THE_BEHAVIOUR - {"mode"} if self.opens else _OF_THE_BEHAVIOUR
+        return sum(1 << slot for name, _, slot in self.numbers if name in names)
+
+    @property
+    def mode(self) -> int:
+        """Slot of the mode of an opening."""
+        return next((slot for name, _, slot in self.numbers if self.opens and name == "mode"), NONE)
 
     @property
     def accepts(self) -> bool:
@@ -242,12 +260,12 @@ def kernel_version() -> tuple[int, ...]:
 
 def spec(call: Call, told: int) -> bytes:
     """The row for the kernel: ``struct spec`` in bpf/record.h."""
-    traits = _ADDRESS_LENGTH_AT * call.address_at | _RECEIVES * call.receives
+    traits = _ADDRESS_LENGTH_AT * call.address_at | _RECEIVES * call.receives | _OPENS * call.opens
     names = bytes(text.pointer for text in call.texts).ljust(3, bytes([NONE]))
     directories = bytes(text.directory for text in call.texts).ljust(3, bytes([PLAIN]))
     slots = (call.descriptor, call.listener, call.flags, call.how)
     places = (call.address, call.address_length, call.message, call.buffer, call.size)
-    return _SPEC.pack(told, traits, *slots, *places, names, directories)
+    return _SPEC.pack(told, traits, *slots, *places, names, directories, call.constants, call.mode)
 
 
 def unserved(event_types: Iterable[str]) -> dict[str, str]:

@@ -12,14 +12,15 @@ from agent.probe import attach, syscalls
 from agent.probe.bpfmap import Map
 from agent.probe.syscalls import Call, Outcomes
 
-_SUCCESS, _FAILURE, _READS, _TCP, _CONNECTED, _LOCAL, _ENVIRONMENT = (1 << bit for bit in range(7))
+_SUCCESS, _FAILURE, _READS, _TCP, _CONNECTED, _LOCAL, _ENVIRONMENT, _TYPED = (1 << bit for bit in range(8))
 
 
 class Watched:
     """Owns the map of specs and what holds the program in place; the program's descriptor is lent.
 
     ``tracepoints``: their numbers by name. ``reason``: why there is no program, if there is none. Leaving a tracepoint
-    makes the kernel wait for its readers, some 70 ms each, so a thread does that.
+    makes the kernel wait for its readers, some 70 ms each, so a thread does that. The tracepoints of openings have
+    another program for good, which reads the specs, too (bpf/openings.c).
     """
 
     def __init__(self, program: int | None, specs: Map, tracepoints: Mapping[str, int], reason: str) -> None:
@@ -31,6 +32,7 @@ class Watched:
         self._leaving: dict[int, int] = {}
         self._lock = threading.Lock()  # over what is left; held while the kernel lets go of one tracepoint
         self._leaver: threading.Thread | None = None
+        self.set({})
 
     def set(self, wanted: Mapping[str, Outcomes]) -> dict[str, str]:
         """From now on these event types are told and no others; those that can not be are returned with the reason.
@@ -65,6 +67,8 @@ class Watched:
         """Empty, or why it can not be."""
         if self._program is None:
             return self._reason
+        if call.opens:
+            return ""  # the program of openings is there anyway, and goes on with this one
         if call.hook not in self._tracepoints:
             return ""  # the kernel was built without the call: it has the tracepoints of all others
         try:
@@ -120,4 +124,5 @@ def _bits(call: Call, outcomes: Outcomes) -> int:
         | _TCP * outcomes.tcp
         | _CONNECTED * outcomes.connected
         | _LOCAL * outcomes.local
+        | _TYPED * outcomes.typed
     )

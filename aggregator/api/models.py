@@ -211,13 +211,69 @@ class Findings(BaseModel):
 
 
 class ClassCounters(BaseModel):
+    """Of one event class since the agent started: ``seen`` = ``suppressed`` + ``submitted`` + ``dropped``, and
+    ``unaccounted`` by how much that does not hold (a few events may be under way while counts are read). ``known``: of
+    the suppressed, those that repeated a behaviour judged before; null: this agent does not tell."""
+
+    model_config = example(
+        event_class="open", seen=20481733, suppressed=20401221, known=20330118, submitted=80512, dropped=0,
+        decoded=80512, lost_in_user_space=0, unaccounted=0,
+    )  # fmt: skip
     event_class: str
     seen: int
     suppressed: int
+    known: int | None
     submitted: int
     dropped: int
     decoded: int
     lost_in_user_space: int
+    unaccounted: int
+
+
+class NoveltyCounters(BaseModel):
+    """What one container, the host (all its cgroups) or all others showed of one event class that was new to the
+    kernel, since the agent started. ``dropped``: no room in the ring buffer; ``withheld``, of these: its cgroup alone
+    held as much of the ring as was free. ``unlisted``, of the ``submitted``: not remembered, since its share of the
+    memory was used up, so that they cross again each time. ``expired``: never judged. ``evicted``: known and
+    forgotten, to make room or for their age."""
+
+    model_config = example(
+        whose="container", container_id="c0ffee…", container_name="web", pod_namespace="shop",
+        pod_name="web-6d4cf56db6-x2x9k", event_class="open", submitted=102400, dropped=8112, withheld=8100,
+        unlisted=36864, expired=0, evicted=512,
+    )  # fmt: skip
+    whose: str
+    container_id: str
+    container_name: str
+    pod_namespace: str
+    pod_name: str
+    event_class: str
+    submitted: int
+    dropped: int
+    withheld: int
+    unlisted: int
+    expired: int
+    evicted: int
+
+
+class Knowledge(BaseModel):
+    """The kernel's memory of judged behaviours; ``generation``: of the rules and profiles that judged them.
+    ``capacity`` 0: this source of events has no memory."""
+
+    model_config = example(entries=12034, capacity=65536, generation=7)
+    entries: int
+    capacity: int
+    generation: int
+
+
+class Gap(BaseModel):
+    """A time in which nobody watched the node."""
+
+    model_config = example(since=1764000000.0, until=1764000000.4, seconds=0.4, reason="the agent was updated")
+    since: float
+    until: float
+    seconds: float
+    reason: str
 
 
 class EnforcedProfile(BaseModel):
@@ -231,7 +287,9 @@ class EnforcedProfile(BaseModel):
 
 class Node(BaseModel):
     """``state``: watched, degraded (its probe is not whole), silent (three heartbeats missed) or never (none yet).
-    ``rules_acknowledged``: it runs the rules and policies that it must."""
+    ``rules_acknowledged``: it runs the rules and policies that it must. ``novelty``: at most some fifty rows, the
+    containers with most, the rest summed as others. ``last_gap``: before this agent began to watch. ``knowledge``,
+    ``novelty`` and ``last_gap`` are null when the agent does not tell them, the gap also when none is known."""
 
     name: str
     cluster: str
@@ -259,6 +317,9 @@ class Node(BaseModel):
     detection_problems: list[str]
     rules_in_force: int
     rules_acknowledged: bool
+    novelty: list[NoveltyCounters] | None
+    knowledge: Knowledge | None
+    last_gap: Gap | None
 
 
 class Nodes(BaseModel):

@@ -32,6 +32,11 @@ def node(record: Node, now: float, detection: Detection) -> models.Node:
     plain["state"] = node_state(record, now)
     plain["lost_events"] = sum(c.dropped + c.lost_in_user_space for c in record.counters)
     plain["discarded"] = dict(record.discarded)
+    for counters, counted in zip(plain["counters"], record.counters, strict=True):
+        counters["unaccounted"] = counted.unaccounted
+    plain["novelty"] = None if record.knowledge is None else plain["novelty"]
+    if record.last_gap:
+        plain["last_gap"]["seconds"] = record.last_gap.seconds
     for profile, enforced in zip(plain["profiles"], record.profiles, strict=True):
         profile["id"] = profile_id(enforced.key)
     return models.Node.model_validate(plain)

@@ -9,7 +9,7 @@ from packaging.version import InvalidVersion, Version
 
 from aggregator.checks.check import EVENT_SOURCE_TTL, Check
 from aggregator.checks.facts import Facts, Thresholds
-from aggregator.records import Node, Observation, Outcome
+from aggregator.records import UNDER_WAY, Node, Observation, Outcome
 
 
 def population(facts: Facts, _now: float) -> frozenset[str] | None:
@@ -38,6 +38,8 @@ def _faults(node: Node, thresholds: Thresholds) -> Iterator[str]:
         yield f"missing hooks: {', '.join(node.missing_hooks)}"
     if loss_share(node) >= thresholds.loss_share:
         yield f"loses {thresholds.loss_share:.1%} of events or more"
+    if unaccounted_share(node) >= thresholds.loss_share:
+        yield f"can not account for {thresholds.loss_share:.1%} of events or more"
     # canary and heartbeat by the same clock: the node's may differ from ours
     if (node.sent_at or node.heartbeat_at) - node.canary_at > thresholds.silent_heartbeats * max(
         1, node.heartbeat_seconds
@@ -60,6 +62,15 @@ def loss_share(node: Node) -> float:
             shares.append(lost / wanted)
     if lost_in_all:
         shares.append(lost_in_all / max(wanted_in_all, lost_in_all))
+    return max(shares)
+
+
+def unaccounted_share(node: Node) -> float:
+    """Events in no count, as a share of all that should have been judged if they were lost; of the worst class."""
+    shares = [0.0]
+    for counters in node.counters:
+        if counters.unaccounted > UNDER_WAY:
+            shares.append(counters.unaccounted / (counters.submitted + counters.dropped + counters.unaccounted))
     return max(shares)
 
 

@@ -12,6 +12,8 @@ from aggregator.api import nodes as api
 from aggregator.api import representation
 from aggregator.api.context import ContextOf
 from aggregator.api.problems import Problem
+from aggregator.records import UNDER_WAY
+from aggregator.web.noise import noisiest
 from aggregator.web.rendering import page
 from aggregator.web.visitor import Visitor
 
@@ -29,7 +31,7 @@ async def nodes(request: Request, context: ContextOf, _: Visitor) -> Response:
 async def node(request: Request, context: ContextOf, _: Visitor, name: str) -> Response:
     record = await api.record(context, name)
     shown = representation.node(record, context.clock(), context.definitions.current)
-    return page(request, "node.html", node=shown)
+    return page(request, "node.html", node=shown, noisy=noisiest(shown.novelty or []), under_way=UNDER_WAY)
 
 
 @router.post("/nodes")

@@ -156,6 +156,16 @@ def short(digest: str) -> str:
     return digest.removeprefix("sha256:")[:12]
 
 
+def share(part: float, whole: float) -> str:
+    """In per cent, two significant digits below 10; nothing of nothing is a dash."""
+    if whole <= 0:
+        return "-"
+    percent = 100 * part / whole
+    if part and percent < 0.01:
+        return "< 0.01 %"
+    return f"{percent:.0f} %" if percent >= 10 or not part else f"{percent:.2g} %"
+
+
 def number(count: float) -> str:
     return f"{count:,.0f}".replace(",", "\u202f")
 
@@ -176,6 +186,7 @@ def _environment() -> Environment:
         members=members,
         number=number,
         pretty=pretty,
+        share=share,
         short=short,
         size=size,
         source_words=lambda source: SOURCE_WORDS.get(source, source),

@@ -43,6 +43,7 @@ __all__ = [
     "behaviour_message",
     "container",
     "container_message",
+    "cut",
     "detection_set",
     "detection_set_message",
     "finding",
@@ -103,7 +104,7 @@ def unpack(kind: str, payload: bytes) -> Noun:
             return profile_delta(parse(pb.ProfileDelta, payload))
         case "inventory":
             return _inventory(parse(pb.Inventory, payload))
-    raise WireError(f"kind: {_cut(kind)!r} is none of finding, finding_repeat, profile_delta, inventory")
+    raise WireError(f"kind: {cut(kind)!r} is none of finding, finding_repeat, profile_delta, inventory")
 
 
 def parse(message: type[_M], payload: bytes) -> _M:
@@ -117,11 +118,11 @@ def parse(message: type[_M], payload: bytes) -> _M:
 def finding_message(finding: Finding) -> pb.Finding:
     return pb.Finding(
         id=finding.id,
-        node=_cut(finding.node),
-        source=_cut(finding.source),
-        title=_cut(finding.title),
+        node=cut(finding.node),
+        source=cut(finding.source),
+        title=cut(finding.title),
         severity=finding.severity,
-        fingerprint=_cut(finding.fingerprint),
+        fingerprint=cut(finding.fingerprint),
         occurred_at=finding.occurred_at,
         detected_at=finding.detected_at,
         profile=profile_key_message(finding.profile) if finding.profile else None,
@@ -153,37 +154,37 @@ def finding(message: pb.Finding) -> Finding:
 
 def profile_key_message(key: ProfileKey) -> pb.ProfileKey:
     return pb.ProfileKey(
-        cluster=_cut(key.cluster),
-        namespace=_cut(key.namespace),
-        workload=_cut(key.workload),
-        container=_cut(key.container),
-        image_digest=_cut(key.image_digest),
+        cluster=cut(key.cluster),
+        namespace=cut(key.namespace),
+        workload=cut(key.workload),
+        container=cut(key.container),
+        image_digest=cut(key.image_digest),
     )
 
 
 def profile_key(message: pb.ProfileKey) -> ProfileKey:
     return ProfileKey(
         cluster=_required("profile.cluster", message.cluster),
-        namespace=_cut(message.namespace),
+        namespace=cut(message.namespace),
         workload=_required("profile.workload", message.workload),
-        container=_cut(message.container),
-        image_digest=_cut(message.image_digest),
+        container=cut(message.container),
+        image_digest=cut(message.image_digest),
     )
 
 
 def behaviour_message(behaviour: Behaviour) -> pb.Behaviour:
     return pb.Behaviour(
         behaviour_class=behaviour.behaviour_class,
-        process=_cut(behaviour.process),
-        object=_cut(behaviour.object),
+        process=cut(behaviour.process),
+        object=cut(behaviour.object),
     )
 
 
 def behaviour(message: pb.Behaviour) -> Behaviour:
     return Behaviour(
         behaviour_class=one_of(BehaviourClass, "behaviour.behaviour_class", message.behaviour_class),
-        process=_cut(message.process),
-        object=_cut(message.object),
+        process=cut(message.process),
+        object=cut(message.object),
     )
 
 
@@ -192,9 +193,9 @@ def profile_entry_message(entry: ProfileEntry) -> pb.ProfileEntry:
         behaviour=behaviour_message(entry.behaviour),
         first_seen=entry.first_seen,
         last_seen=entry.last_seen,
-        origin=_cut(entry.origin),
-        accepted_by=_cut(entry.accepted_by),
-        reason=_cut(entry.reason),
+        origin=cut(entry.origin),
+        accepted_by=cut(entry.accepted_by),
+        reason=cut(entry.reason),
         valid_until=entry.valid_until,
     )
 
@@ -205,8 +206,8 @@ def profile_entry(message: pb.ProfileEntry) -> ProfileEntry:
         first_seen=time_of("entry.first_seen", message.first_seen),
         last_seen=time_of("entry.last_seen", message.last_seen),
         origin=_required("entry.origin", message.origin),
-        accepted_by=_cut(message.accepted_by),
-        reason=_cut(message.reason),
+        accepted_by=cut(message.accepted_by),
+        reason=cut(message.reason),
         valid_until=time_of("entry.valid_until", message.valid_until),
     )
 
@@ -216,8 +217,8 @@ def profile_message(profile: Profile) -> pb.Profile:
         key=profile_key_message(profile.key),
         state=profile.state,
         entries=[profile_entry_message(entry) for entry in profile.entries],
-        inherited_from=_cut(profile.inherited_from),
-        hash=_cut(profile.hash),
+        inherited_from=cut(profile.inherited_from),
+        hash=cut(profile.hash),
     )
 
 
@@ -226,8 +227,8 @@ def profile(message: pb.Profile) -> Profile:
         key=profile_key(message.key),
         state=one_of(ProfileState, "profile.state", message.state),
         entries=tuple(profile_entry(entry) for entry in message.entries),
-        inherited_from=_cut(message.inherited_from),
-        hash=_cut(message.hash),
+        inherited_from=cut(message.inherited_from),
+        hash=cut(message.hash),
     )
 
 
@@ -253,63 +254,63 @@ def profile_delta(message: pb.ProfileDelta) -> ProfileDelta:
 
 def container_message(container: Container) -> pb.Container:
     return pb.Container(
-        id=_cut(container.id),
-        name=_cut(container.name),
-        runtime=_cut(container.runtime),
-        image=_cut(container.image),
-        image_digest=_cut(container.image_digest),
-        pod_name=_cut(container.pod_name),
-        pod_namespace=_cut(container.pod_namespace),
-        pod_uid=_cut(container.pod_uid),
+        id=cut(container.id),
+        name=cut(container.name),
+        runtime=cut(container.runtime),
+        image=cut(container.image),
+        image_digest=cut(container.image_digest),
+        pod_name=cut(container.pod_name),
+        pod_namespace=cut(container.pod_namespace),
+        pod_uid=cut(container.pod_uid),
         labels=dict(_pairs(container.labels)),
         started_at=container.started_at,
-        kind=_cut(container.kind),
-        workload=_cut(container.workload),
+        kind=cut(container.kind),
+        workload=cut(container.workload),
     )
 
 
 def container(message: pb.Container) -> Container:
     return Container(
         id=_required("container.id", message.id),
-        name=_cut(message.name),
-        runtime=_cut(message.runtime),
-        image=_cut(message.image),
-        image_digest=_cut(message.image_digest),
-        pod_name=_cut(message.pod_name),
-        pod_namespace=_cut(message.pod_namespace),
-        pod_uid=_cut(message.pod_uid),
+        name=cut(message.name),
+        runtime=cut(message.runtime),
+        image=cut(message.image),
+        image_digest=cut(message.image_digest),
+        pod_name=cut(message.pod_name),
+        pod_namespace=cut(message.pod_namespace),
+        pod_uid=cut(message.pod_uid),
         labels=_sorted(message.labels),
         started_at=time_of("container.started_at", message.started_at),
-        kind=_cut(message.kind),
-        workload=_cut(message.workload),
+        kind=cut(message.kind),
+        workload=cut(message.workload),
     )
 
 
 def process_message(process: Process) -> pb.Process:
     return pb.Process(
         pid=process.pid,
-        executable=_cut(process.executable),
+        executable=cut(process.executable),
         arguments=_cut_each(process.arguments),
-        working_directory=_cut(process.working_directory),
+        working_directory=cut(process.working_directory),
         uid=process.uid,
         login_uid=process.login_uid,
-        tty=_cut(process.tty),
+        tty=cut(process.tty),
         ancestors=_cut_each(process.ancestors),
-        origin=_cut(process.origin),
+        origin=cut(process.origin),
     )
 
 
 def process(message: pb.Process) -> Process:
     return Process(
         pid=message.pid,
-        executable=_cut(message.executable),
+        executable=cut(message.executable),
         arguments=_cut_each(message.arguments),
-        working_directory=_cut(message.working_directory),
+        working_directory=cut(message.working_directory),
         uid=message.uid,
         login_uid=message.login_uid,
-        tty=_cut(message.tty),
+        tty=cut(message.tty),
         ancestors=_cut_each(message.ancestors),
-        origin=_cut(message.origin),
+        origin=cut(message.origin),
     )
 
 
@@ -332,7 +333,7 @@ def _finding_id(text: str) -> str:
 def _required(name: str, text: str) -> str:
     if not text:
         raise WireError(f"{name}: is empty")
-    return _cut(text)
+    return cut(text)
 
 
 def time_of(name: str, seconds: float) -> float:
@@ -342,22 +343,23 @@ def time_of(name: str, seconds: float) -> float:
     return seconds
 
 
-def _cut(text: str) -> str:
-    """``text`` within bounds; bytes that were not UTF-8 in the kernel (lone surrogates here) are shown as \\udcNN."""
+def cut(text: str) -> str:
+    """``text`` as messages carry it: within bounds; bytes that were not UTF-8 in the kernel (lone surrogates here) are
+    shown as \\udcNN."""
     if len(text) > MAX_TEXT:
         text = text[: MAX_TEXT - 1] + "…"
     if text.isascii() or not _SURROGATE.search(text):
         return text
-    return _cut(text.encode("utf-8", "backslashreplace").decode())
+    return cut(text.encode("utf-8", "backslashreplace").decode())
 
 
 def _cut_each(texts: Iterable[str]) -> tuple[str, ...]:
-    each = tuple(map(_cut, texts))
+    each = tuple(map(cut, texts))
     return each if len(each) <= MAX_ITEMS else (*each[: MAX_ITEMS - 1], "…")
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    return [(_cut(name), _cut(text)) for name, text in sorted(pairs)[:MAX_ITEMS]]
+    return [(cut(name), cut(text)) for name, text in sorted(pairs)[:MAX_ITEMS]]
 
 
 def _sorted(pairs: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from rules.fields import Argument, Extractor, FieldInfo, Type, Value, always, never, simple
+from rules.fields import Argument, Extractor, FieldInfo, Type, Value, Varies, always, never, simple, where
 from rules.sources import arguments
 from rules.sources.activity import Activity
 from rules.sources.declarations import index, missing, text
+from rules.sources.outcome import depends_on_outcome_only
 from rules.sources.parameters import OTHER_PARAMETERS, PARAMETERS
+from rules.sources.socket_fields import name_may_vary
 
 _TEXTUAL = frozenset({"text", "path", "tuple", "address"})
-# Values of these kinds belong to a behaviour's object; see rules.sources.declarations.
-_OF_OBJECT = frozenset(
-    {
-        "address", "bpf_command", "chown_flags", "clone_flags", "domain", "exec_flags", "gid", "link_flags",
-        "memfd_flags", "module_delete_flags", "module_flags", "mount_flags", "path", "ptrace_request", "rename_flags",
-        "signal", "text", "texts", "uid", "umount_flags", "unlink_flags",
-    }
-)  # fmt: skip
+# What may differ between events of one behaviour, by kind and, where a kind has both, by name: see
+# rules.sources.declarations.
+_VARYING_KINDS = frozenset({"bytes", "errno", "fd", "pid"})
+_VARYING = frozenset(
+    {"addr", "backlog", "data", "entries", "ino", "length", "queuelen", "queuemax", "queuepct", "size"}
+)
+_RESULTS = frozenset({"errno", "fd"})
 
 
 def argument_fields() -> tuple[FieldInfo, ...]:
@@ -59,7 +58,7 @@ def _told(name: str, places: dict[str, tuple[str, int]]) -> FieldInfo:
         plain, resolved = arguments.tell(activity, name, kind, value)
         return resolved or plain
 
-    return text(f"evt.arg.{name}", f"The parameter {name}, told.", extract, _varies(places))
+    return text(f"evt.arg.{name}", f"The parameter {name}, told.", extract, _told_varies(name, places))
 
 
 def _raw(name: str, places: dict[str, tuple[str, int]]) -> FieldInfo:
@@ -84,12 +83,31 @@ def _raw(name: str, places: dict[str, tuple[str, int]]) -> FieldInfo:
         f"The parameter {name} as Falco holds it.",
         simple(extract),
         right_side=False,
-        varies=_varies(places),
+        varies=_raw_varies(name, places),
     )
 
 
-def _varies(places: dict[str, tuple[str, int]]) -> Callable[..., bool]:
-    return never if all(kind in _OF_OBJECT for kind, _ in places.values()) else always
+def _told_varies(name: str, places: dict[str, tuple[str, int]]) -> Varies:
+    kinds = {event_type: kind for event_type, (kind, _) in places.items()}
+    varying = frozenset(event_type for event_type, kind in kinds.items() if _is_accidental(name, kind))
+    tuples = frozenset(event_type for event_type, kind in kinds.items() if kind == "tuple")
+    if not varying | tuples:
+        return never
+    return where(
+        lambda activity: activity.event.name in varying or name_may_vary(activity), (varying | tuples).__contains__
+    )
+
+
+def _raw_varies(name: str, places: dict[str, tuple[str, int]]) -> Varies:
+    """A result as a number is told with every event that has one, so that comparing it may ask for the outcome only."""
+    varies = _told_varies(name, places)
+    if not all(kind in _RESULTS and position == 0 for kind, position in places.values()):
+        return varies
+    return lambda operator, literals: not depends_on_outcome_only(operator, literals) and varies(operator, literals)
+
+
+def _is_accidental(name: str, kind: str) -> bool:
+    return kind in _VARYING_KINDS or (kind in ("number", "hex") and name in _VARYING)
 
 
 def _by_number(argument: str | None) -> Extractor:

@@ -50,7 +50,7 @@ def _facts() -> tuple[FieldInfo, ...]:
             "Whether it is privileged; missing where nobody told.",
             _flag(lambda one: one.privileged),
         ),
-        integer("container.start_ts", "When it started, nanoseconds since 1970.", namespace_start, always),
+        integer("container.start_ts", "When it started, nanoseconds since 1970.", namespace_start),
         field("container.duration", Type.DURATION, "Nanoseconds since it started.", _duration, always),
         missing("container.ip", Type.STRING, _UNTOLD),
         missing("container.cni.json", Type.STRING, _UNTOLD),

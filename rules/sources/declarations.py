@@ -1,27 +1,34 @@
 """Short ways to write down the fields of the syscall source, and whether two events of one behaviour differ in them.
 
-What is taken as one behaviour (``FieldInfo.varies``): a process context, a class, an object and an outcome.
+What is one behaviour (``FieldInfo.varies``) is what the kernel hashes into the key under which it remembers a verdict:
 
-- The context is everything ``Activity.process`` tells of the process and its ancestors (executable, arguments,
-  environment, directory, terminal, user) but their ids and times, and the container they are in.
-- The class is the event type and, of a file that is opened, whether it is to be read, written or created.
-- The object is the path or the paths; of a socket its kind and protocol and the peer's address and port, or those it
-  listens on; of other calls their constants (domain, request, command, flags, but not those of open) and the new user.
-- The outcome is one of three: done (a result of 0 or more), under way (EINPROGRESS), failed.
+- The cgroup, which is the container with all that is known of it.
+- The process context: of the process, and by inheritance at fork of each ancestor, what its exec made it: the
+  executable's path, inode, times of change and modification, owner, mode bits, overlay layer, and whether it is a
+  memfd; the arguments (their first 4095 bytes), the environment (when it is told), the directory, the terminal, the
+  ids of user, group and login, the capabilities right after, comm.
+- Of the event: real and effective user and group, the login user, the thread group leader's comm as it is now, the
+  event type, and the outcome, which is one of three: done (a result of 0 or more), under way (EINPROGRESS), failed.
+- The call's constants: domain, type and protocol of a socket, request, command, words of flags (those of open, too),
+  new users and groups, the mode given to chmod, mkdir and an opening that may make a file, the signal given to kill.
+  The texts in the call, and the directories that paths begin at. The address given to bind and connect.
+- The descriptor's file: path, inode, device, file type, overlay layer, and whether the call made it. A socket's family,
+  type and protocol, which end is the server's, the local and the remote address, the server's port (the local one where
+  the local end is the server's or there is no other), the names of unix sockets.
 
-What is none of these varies: times, durations, ids of processes and sessions, descriptors' numbers, sizes, results
-beyond the outcome, buffers, modes, open's other flags, the client's port, capabilities, whether a socket is connected,
-and what a domain name stands for at the moment.
+All else varies: ids of processes and threads, sessions, process groups and who leads them, times, durations, numbers of
+descriptors, sizes, buffers, results beyond the outcome, the client's port, the inode of what is no file, whether a
+socket is connected, the address given with a datagram, queue lengths, capabilities at the event, what became of an
+ancestor since it forked. What a domain name stands for counts as determined: when that changes everything is judged
+again. So do names of users and groups: what is remembered is judged anew after an hour.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from rules.fields import Argument, Extractor, FieldInfo, Type, Value, never, simple
+from rules.fields import Argument, Extractor, FieldInfo, Type, Value, Varies, never, simple
 from rules.sources.activity import Activity, Process
-
-Varies = Callable[[str, Sequence[str]], bool]
 
 
 def field(name: str, kind: Type, description: str, get: Extractor, varies: Varies = never) -> FieldInfo:

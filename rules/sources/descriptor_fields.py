@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rules.fields import Argument, Extractor, FieldInfo, Type, Value, always
+from rules.fields import Argument, Extractor, FieldInfo, Type, Value, Variation, Where, always, where
 from rules.sources import sockets
 from rules.sources.activity import Activity
 from rules.sources.declarations import boolean, field, integer, missing, nothing, text
 from rules.sources.outcome import depends_on_outcome_only
+from rules.sources.socket_fields import can_be_bound, has_sockets, may_be_bound, name_may_vary
+from rules.sources.syscall_names import OPENS
 from rules.sources.thread_fields import thread
 from watchkeeper.events import Descriptor, Syscall
 
-OPENS = frozenset({"open", "openat", "openat2", "creat", "open_by_handle_at"})
 MAKES = OPENS | frozenset(
     {
         "accept", "accept4", "bpf", "dup", "dup2", "dup3", "epoll_create", "epoll_create1", "eventfd", "eventfd2",
@@ -21,9 +22,10 @@ MAKES = OPENS | frozenset(
     }
 )  # fmt: skip
 _WITHOUT = {**dict.fromkeys(OPENS, "f"), "socket": "4", "accept": "4", "accept4": "4", "pipe": "p", "pipe2": "p"}
-_SENDS_OR_RECEIVES = frozenset({"sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg", "recvmmsg"})
 _FILES = frozenset({"file", "directory"})
 _OF_ENDS = frozenset("0123456789abcdefABCDEF.:->")  # characters of a connection's name
+# Operators for which every character of a literal stands for itself.
+_LITERAL = frozenset({"=", "!=", "in", "intersects", "contains", "icontains", "startswith", "endswith", "exists"})
 
 
 def descriptor_fields() -> tuple[FieldInfo, ...]:
@@ -37,7 +39,10 @@ def _names() -> tuple[FieldInfo, ...]:
         field("fd.directory", Type.PATH, "The directory the file lies in.", _directory),
         text("fd.filename", "The file's name without its directory.", _file_name),
         text(
-            "fd.containername", "container.id and fd.name with a colon between.", _with_container(_name), _name_varies
+            "fd.containername",
+            "container.id and fd.name with a colon between.",
+            _with_container(_name),
+            where(name_may_vary, has_sockets),
         ),
         text(
             "fd.containerdirectory", "container.id and fd.directory with a colon between.", _with_container(_directory)
@@ -62,19 +67,32 @@ def _numbers() -> tuple[FieldInfo, ...]:
         integer("fd.num", "The descriptor's number; -1 where the call made none.", _number, _number_varies),
         text("fd.uid", "Ids of thread and descriptor in one.", _unique, always),
         integer("fd.ino", "The file's inode.", _of(lambda found: found.inode), always),
-        integer("fd.dev", "The file's device.", _of(lambda found: found.device), always),
-        integer("fd.dev.major", "The major number of it.", _of(_major), always),
-        integer("fd.dev.minor", "The minor number of it.", _of(_minor), always),
+        integer("fd.dev", "The file's device.", _of(lambda found: found.device)),
+        integer("fd.dev.major", "The major number of it.", _of(_major)),
+        integer("fd.dev.minor", "The minor number of it.", _of(_minor)),
     )
 
 
 def _states() -> tuple[FieldInfo, ...]:
     return (
-        boolean("fd.connected", "Whether the socket is connected.", _of(lambda found: found.connected), always),
         boolean(
-            "fd.name_changed", "Whether this call set the peer, as datagrams to an address do.", _name_changed, always
+            "fd.connected",
+            "Whether the socket is connected.",
+            _of(lambda found: found.connected),
+            where(_may_be_connected, has_sockets),
         ),
-        boolean("fd.is_server", "Whether the process holds the server's end.", _of(_is_server)),
+        boolean(
+            "fd.name_changed",
+            "Whether this call set the peer, as datagrams to an address do.",
+            _name_changed,
+            where(_may_set_the_peer, sockets.DATA_CALLS.__contains__),
+        ),
+        boolean(
+            "fd.is_server",
+            "Whether the process holds the server's end.",
+            _of(_is_server),
+            where(may_be_bound, can_be_bound),
+        ),
         boolean(
             "fd.is_upper_layer",
             "Whether the file lies in the writable layer of the container.",
@@ -216,7 +234,7 @@ def _name_changed(activity: Activity) -> bool | None:
     found = descriptor(activity)
     if found is None:
         return None
-    if activity.event.name not in _SENDS_OR_RECEIVES or found.kind not in sockets.INTERNET:
+    if activity.event.name not in sockets.DATA_CALLS or found.kind not in sockets.INTERNET:
         return False
     return bool(found.remote_address) and not found.connected and found.protocol != "tcp"
 
@@ -225,17 +243,34 @@ def _is_server(found: Descriptor) -> bool:
     return found.kind in sockets.INTERNET and sockets.has_server(found) and sockets.is_server(found)
 
 
-def _name_varies(operator: str, literals: Sequence[str]) -> bool:
-    """A connection's name holds the client's port. A literal with any other character tells no two of them apart."""
-    if operator in ("", "regex", "glob", "iglob") and not all(literal.startswith("/") for literal in literals):
-        return True
-    if operator in ("", "<", "<=", ">", ">="):
-        return True
-    return operator != "exists" and not all(set(literal) - _OF_ENDS for literal in literals)
+def _may_be_connected(activity: Activity) -> bool:
+    found = descriptor(activity)
+    return found is not None and (found.kind in sockets.INTERNET or found.kind == "unix")
 
 
-def _number_varies(operator: str, literals: Sequence[str]) -> bool:
-    """Of a call that makes a descriptor it is -1 for every failure."""
-    if operator in ("=", "!=") and tuple(literals) == ("-1",):
+def _may_set_the_peer(activity: Activity) -> bool:
+    """Whether a datagram has an address of its own is no part of the behaviour."""
+    found = descriptor(activity)
+    if found is None or activity.event.name not in sockets.DATA_CALLS:
         return False
-    return not depends_on_outcome_only(operator, literals)
+    return found.kind in sockets.INTERNET and found.protocol != "tcp"
+
+
+def _name_varies(operator: str, literals: Sequence[str]) -> Variation:
+    """A connection's name holds the client's port. A literal with any other character tells no two of them apart."""
+    told_apart = operator not in _LITERAL or not all(set(literal) - _OF_ENDS for literal in literals)
+    return _NAME_VARIES if told_apart else False
+
+
+def _number_varies(operator: str, literals: Sequence[str]) -> Variation:
+    """Of a call that makes a descriptor it is -1 for every failure."""
+    of_outcome = (operator in ("=", "!=") and tuple(literals) == ("-1",)) or depends_on_outcome_only(operator, literals)
+    return _NUMBER_VARIES if of_outcome else True
+
+
+def _makes_none(event_type: str) -> bool:
+    return event_type not in MAKES
+
+
+_NAME_VARIES = Where(name_may_vary, has_sockets)
+_NUMBER_VARIES = Where(lambda activity: type(activity.event) is Syscall, _makes_none)

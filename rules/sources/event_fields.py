@@ -81,7 +81,7 @@ def _opens() -> tuple[FieldInfo, ...]:
     return (
         boolean("evt.is_open_read", "Whether a file was opened to be read.", _is_open_read),
         boolean("evt.is_open_write", "Whether a file was opened to be written.", _is_open_write),
-        boolean("evt.is_open_exec", "Whether a file was made that may be executed.", _is_open_exec, always),
+        boolean("evt.is_open_exec", "Whether a file was made that may be executed.", _is_open_exec),
         boolean("evt.is_open_create", "Whether a file was made.", _is_open_create),
     )
 
@@ -217,9 +217,14 @@ def _is_open_exec(activity: Activity) -> bool:
     mode = event.arguments.get("mode", 0)
     if not isinstance(mode, int) or not mode & _EXECUTABLE:
         return False
+    return _may_make(activity)
+
+
+def _may_make(activity: Activity) -> bool:
+    """Whether the call makes a file that is not there, so that its mode counts."""
     found = _open_flags(activity)
     if found is None:
-        return event.name == "creat"
+        return activity.event.name == "creat"
     return bool(found & os.O_CREAT) or found & os.O_TMPFILE == os.O_TMPFILE
 
 

@@ -19,6 +19,17 @@ def ancestors(activity: Activity) -> Iterator[Process]:
         yield process
 
 
+def is_orphan(activity: Activity) -> bool:
+    """Whether the parent is not known: the next time, or of another process of the same behaviour, it may be."""
+    return activity.ancestor(1) is None
+
+
+def is_incomplete(activity: Activity) -> bool:
+    """Whether an ancestor is not known: the known ones do not end with the first process."""
+    eldest = (activity.process, *ancestors(activity))[-1]
+    return eldest is None or eldest.parent_pid != 0
+
+
 def nth(activity: Activity, number: int) -> Process | None:
     """0 is the process itself."""
     return activity.ancestor(number) if number else activity.process

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rules.fields import Argument, Extractor, FieldInfo, Quantifier, Type, Value, always, never
+from rules.fields import Argument, Extractor, FieldInfo, Quantifier, Type, Value, Varies, always, where
 from rules.sources import lineage
 from rules.sources.activity import Activity, Process
-from rules.sources.declarations import Varies, boolean, field, index, integer, missing, of_parent, of_process, text
+from rules.sources.declarations import boolean, field, index, integer, missing, of_parent, of_process, text
 
 FURTHEST = 20  # ancestors whose environment is searched for a variable
 
@@ -72,13 +72,12 @@ def _executables() -> tuple[FieldInfo, ...]:
             "Whether the executable is a file in memory (memfd_create).",
             of_process(lambda known: known.memfd),
         ),
-        integer("proc.exe_ino", "Inode of the executable.", of_process(lambda known: known.inode or None), always),
-        integer("proc.exe_ino.ctime", _CHANGED, of_process(lambda known: known.changed_at or None), always),
+        integer("proc.exe_ino", "Inode of the executable.", of_process(lambda known: known.inode or None)),
+        integer("proc.exe_ino.ctime", _CHANGED, of_process(lambda known: known.changed_at or None)),
         integer(
             "proc.exe_ino.mtime",
             "When the executable was modified, nanoseconds since 1970.",
             of_process(lambda known: known.modified_at or None),
-            always,
         ),
         integer(
             "proc.exe_ino.ctime_duration_proc_start",
@@ -108,40 +107,38 @@ def _environments() -> tuple[FieldInfo, ...]:
             _ancestors_environment,
             Argument.OPTIONAL_KEY,
             quantifier=Quantifier.ANY,
+            varies=where(lineage.is_incomplete),
         ),
     )
 
 
 def _lineage() -> tuple[FieldInfo, ...]:
+    """An ancestor may take another name at any time; its program is part of the behaviour where it is known at all."""
+    of_parents, of_ancestors = where(lineage.is_orphan), where(lineage.is_incomplete)
     return (
-        text("proc.pname", "proc.name of the parent.", of_parent(lambda parent: parent.name)),
-        text("proc.pexe", "proc.exe of the parent.", of_parent(exe)),
-        field("proc.pexepath", Type.PATH, "proc.exepath of the parent.", of_parent(lambda parent: parent.executable)),
-        text("proc.pcmdline", "proc.cmdline of the parent.", of_parent(command_line)),
-        _ancestral("proc.aname", Type.STRING, "proc.name", lambda known: known.name),
-        _ancestral("proc.aexe", Type.STRING, "proc.exe", exe),
-        _ancestral("proc.aexepath", Type.PATH, "proc.exepath", lambda known: known.executable),
-        _ancestral("proc.aargs", Type.STRING, "proc.args", arguments),
-        _ancestral("proc.acmdline", Type.STRING, "proc.cmdline", command_line),
+        text("proc.pname", "proc.name of the parent.", of_parent(lambda parent: parent.name), always),
+        text("proc.pexe", "proc.exe of the parent.", of_parent(exe), of_parents),
+        field("proc.pexepath", Type.PATH, "proc.exepath of the parent.", of_parent(_path), of_parents),
+        text("proc.pcmdline", "proc.cmdline of the parent.", of_parent(command_line), always),
+        _ancestral("proc.aname", Type.STRING, "proc.name", lambda known: known.name, always),
+        _ancestral("proc.aexe", Type.STRING, "proc.exe", exe, of_ancestors),
+        _ancestral("proc.aexepath", Type.PATH, "proc.exepath", _path, of_ancestors),
+        _ancestral("proc.aargs", Type.STRING, "proc.args", arguments, of_ancestors),
+        _ancestral("proc.acmdline", Type.STRING, "proc.cmdline", command_line, always),
         _ancestral("proc.apid", Type.INTEGER, "proc.pid", lambda known: known.pid, always),
     )
 
 
 def _leaders() -> tuple[FieldInfo, ...]:
-    groups = [
-        found
-        for prefix in ("proc.vpgid", "proc.pgid")
-        for found in (
-            text(f"{prefix}.name", "proc.name of the leader of its process group.", _of_group(lambda one: one.name)),
-            text(f"{prefix}.exe", "proc.exe of the leader of its process group.", _of_group(exe)),
-            text(f"{prefix}.exepath", "proc.exepath of the leader of its process group.", _of_group(_path)),
-        )
-    ]
     return (
-        text("proc.sname", "proc.name of the leader of its session.", _of_session(lambda leader: leader.name)),
-        text("proc.sid.exe", "proc.exe of the leader of its session.", _of_session(exe)),
-        text("proc.sid.exepath", "proc.exepath of the leader of its session.", _of_session(_path)),
-        *groups,
+        _of_session("proc.sname", "proc.name", lambda leader: leader.name),
+        _of_session("proc.sid.exe", "proc.exe", exe),
+        _of_session("proc.sid.exepath", "proc.exepath", _path),
+        *(
+            _of_group(f"{prefix}.{what}", f"proc.{what}", get)
+            for prefix in ("proc.vpgid", "proc.pgid")
+            for what, get in (("name", lambda one: one.name), ("exe", exe), ("exepath", _path))
+        ),
     )
 
 
@@ -225,9 +222,7 @@ def _change_to_start(process: Process) -> int | None:
     return process.started_at - process.changed_at
 
 
-def _ancestral(
-    name: str, kind: Type, what: str, get: Callable[[Process], str | int], varies: Varies = never
-) -> FieldInfo:
+def _ancestral(name: str, kind: Type, what: str, get: Callable[[Process], str | int], varies: Varies) -> FieldInfo:
     extractors = lineage.ancestral(get)
     return FieldInfo(
         name,
@@ -240,17 +235,17 @@ def _ancestral(
     )
 
 
-def _of_session(get: Callable[[Process], str]) -> Extractor:
+def _of_session(name: str, what: str, get: Callable[[Process], str]) -> FieldInfo:
     def extract(activity: Activity) -> Value | None:
         leader = lineage.session_leader(activity)
         return get(leader) if leader is not None else None
 
-    return extract
+    return text(name, f"{what} of the leader of its session.", extract, always)
 
 
-def _of_group(get: Callable[[Process], str]) -> Extractor:
+def _of_group(name: str, what: str, get: Callable[[Process], str]) -> FieldInfo:
     def extract(activity: Activity) -> Value | None:
         leader = lineage.group_leader(activity)
         return get(leader) if leader is not None else None
 
-    return extract
+    return text(name, f"{what} of the leader of its process group.", extract, always)

@@ -19,6 +19,7 @@ CHARACTERS = {
     "eventpoll": "l", "inotify": "i", "timerfd": "t", "netlink": "n", "bpf": "b", "userfaultfd": "u", "io_uring": "r",
     "memfd": "m", "pidfd": "P",
 }  # fmt: skip
+DATA_CALLS = frozenset({"sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg", "recvmmsg"})
 _MAPPED = "::ffff:"
 
 

@@ -57,5 +57,7 @@ _OTHER_EVENTS = """
     useradded userdeleted
 """
 
+OPENS = frozenset({"open", "openat", "openat2", "creat", "open_by_handle_at"})
+EXECUTIONS = frozenset({"execve", "execveat"})
 SYSTEM_CALLS = frozenset(_SYSTEM_CALLS.split())
 EVENT_TYPES = SYSTEM_CALLS | frozenset(_OTHER_EVENTS.split())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from rules.fields import Argument, FieldInfo, Type, Value, always
+from rules.fields import Argument, FieldInfo, Type, Value, always, where
 from rules.sources.activity import Activity, Process
 from rules.sources.declarations import boolean, field, integer, missing, moment, nothing, of_parent, of_process, text
 from rules.sources.flags import capabilities
 from rules.sources.lineage import ancestors
+from watchkeeper.events import Exec
 
 # The kernel tells what the task has after the call. These calls give or take capabilities, and a rule asks with which
 # ones they were made.
@@ -40,12 +41,11 @@ def _times() -> tuple[FieldInfo, ...]:
         field("proc.ppid.duration", Type.DURATION, "Nanoseconds since the parent started.", _parent_duration, always),
         integer("proc.pid.ts", "Start of the process, nanoseconds since 1970.", of_process(_start), always),
         integer("proc.ppid.ts", "Start of the parent, nanoseconds since 1970.", of_parent(_start), always),
-        integer("proc.pidns_init_start_ts", "Start of its container, nanoseconds since 1970.", namespace_start, always),
+        integer("proc.pidns_init_start_ts", "Start of its container, nanoseconds since 1970.", namespace_start),
         integer(
             "proc.exe_ino.ctime_duration_pidns_start",
             "Nanoseconds from the start of its container to the executable's change, if that came later.",
             _namespace_to_change,
-            always,
         ),
     )
 
@@ -164,13 +164,25 @@ def _namespace_to_change(activity: Activity) -> Value | None:
     return process.changed_at - start
 
 
+def _has_them_now(activity: Activity) -> bool:
+    """Whether the capabilities are those at the event, and not those of the last exec."""
+    process = activity.process
+    return activity.event.name not in _CHANGE_CREDENTIALS or process is None or process.capabilities is None
+
+
+def _may_have_changed(activity: Activity) -> bool:
+    return _has_them_now(activity) and type(activity.event) is not Exec
+
+
 def _capabilities(name: str, which: str, number: int) -> FieldInfo:
     """``number``: its place in Process.capabilities."""
 
     def extract(activity: Activity) -> Value | None:
         task, process = activity.event.task, activity.process
-        if activity.event.name in _CHANGE_CREDENTIALS and process is not None and process.capabilities is not None:
+        if process is not None and process.capabilities is not None and not _has_them_now(activity):
             return capabilities(process.capabilities[number])
         return capabilities((task.cap_effective, task.cap_permitted, task.cap_inheritable)[number])
 
-    return text(f"thread.{name}", f"The {which} capabilities, as CAP_… with blanks between.", extract, always)
+    return text(
+        f"thread.{name}", f"The {which} capabilities, as CAP_… with blanks between.", extract, where(_may_have_changed)
+    )

@@ -275,6 +275,26 @@ def test_ctr_container_is_found_by_its_bundle(place: Place) -> None:
     assert (found.id, found.name, found.runtime) == ("web", "web", "containerd")
 
 
+async def test_naming_goes_on_after_an_interruption(place: Place, tmp_path: Path) -> None:
+    """Whom run() was asking about when it was cancelled it asks about again when it is run again."""
+    asked = asyncio.Event()
+
+    async def be_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_unix_server(be_silent, tmp_path / "silent.sock")
+    containers = Containers(place.hierarchy, [tmp_path / "silent.sock"], Files((place.state,), (place.runc,)))
+    containers.birth(7, f"/k8s.io/{ID}")
+    async with _running(containers):
+        await asked.wait()
+    assert containers.is_pending(7)
+    async with _running(containers):
+        await _until(lambda: not containers.is_pending(7))
+    server.close()
+
+
 async def test_a_missed_birth_is_found(place: Place) -> None:
     """An event of a cgroup never heard of has the hierarchy looked through; what is gone by then is the host's."""
     alive = place.cgroup(f"/k8s.io/{ID}")

@@ -18,7 +18,7 @@ from agent.detection import WAIT_SECONDS
 from agent.pipeline import Agent
 from agent.probe.recording import Recorder
 from agent.probe.replay import ReplaySource
-from agent.probe.source import ClassCounters, Knowledge, NoveltyCounters
+from agent.probe.source import ClassCounters, Knowledge, NoveltyCounters, Ticket, Told
 from agent.probe.syscalls import Outcomes
 from agent.recorded_containers import RecordedContainers
 from agent.spool import Spool
@@ -77,6 +77,11 @@ class FakeSource:
         self.watched: dict[str, Outcomes] = {}
         self.counted: list[ClassCounters] = []
         self.novel: list[NoveltyCounters] = []
+        self.tickets: list[Ticket] = []
+        self.settled: dict[bytes, int] = {}
+        self.known: dict[bytes, int] = {}
+        self.renewed: list[int] = []
+        self.repeated: list[int] = []
         self.events: list[AnyEvent] = []
         self.closed = False
         self._ready = os.eventfd(0)
@@ -88,11 +93,11 @@ class FakeSource:
         self.events.extend(events)
         os.eventfd_write(self._ready, 1)
 
-    def read(self, limit: int = 4096) -> list[AnyEvent]:
+    def read(self, limit: int = 4096) -> list[Told]:
         if self.events and not self.closed:
             os.eventfd_read(self._ready)
         found, self.events = self.events, []
-        return found
+        return [Told(event, self.tickets.pop(0) if self.tickets else None) for event in found]
 
     def counters(self) -> list[ClassCounters]:
         return self.counted
@@ -102,6 +107,22 @@ class FakeSource:
 
     def knowledge(self) -> Knowledge:
         return Knowledge()
+
+    def settle(self, ticket: Ticket, subject: int = 0) -> None:
+        self.settled[ticket.key] = subject
+
+    def remember(self) -> None:
+        self.known |= self.settled
+        self.settled = {}
+
+    def forget(self) -> None:
+        self.known, self.settled = {}, {}
+
+    def forget_behaviours(self, cgroup: int) -> None:
+        self.renewed.append(cgroup)
+
+    def seen(self) -> list[int]:
+        return self.repeated
 
     def ignore_cgroup(self, cgroup: int) -> None:
         self.ignored.append(cgroup)
@@ -459,7 +480,7 @@ def test_recording_replays_to_the_same_findings(tmp_path: Path) -> None:
     first.close()
     second = Rig(tmp_path / "b")
     source = ReplaySource(recording)
-    while events := source.read():
+    while events := [told.event for told in source.read()]:
         second.agent.take(events)
     assert [(f.title, f.process, f.container) for f in second.findings()] == expected
     assert len(expected) == len(SIX)

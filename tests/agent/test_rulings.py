@@ -11,11 +11,13 @@ import msgspec
 import pytest
 
 from agent.enforcement import FILE, Enforcement, stored
+from agent.probe.source import Ticket
 from agent.probe.syscalls import Outcomes
 from agent.processes import Processes
 from agent.recorded_containers import RecordedContainers
+from agent.remembered import Remembered
 from agent.rule_finding import finding, mark, severity
-from agent.rulebook import EMPTY, Hit, Rulebook
+from agent.rulebook import EMPTY, Hit, Judgement, Rulebook
 from agent.rulings import WAITING, Rulings
 from agent.surroundings import unknown
 from rules.sources.activity import Activity
@@ -69,6 +71,30 @@ def shadow(task: Task = SHELL, result: int = 3) -> Syscall:
     )
 
 
+class Kernel:
+    """Remembers what is settled, as the kernel does; ``forgotten`` counts how often it had to begin anew."""
+
+    def __init__(self) -> None:
+        self.settled: list[bytes] = []
+        self.forgotten = 0
+
+    def settle(self, ticket: Ticket, subject: int = 0) -> None:
+        self.settled.append(ticket.key)
+
+    def remember(self) -> None:
+        """At once here."""
+
+    def forget(self) -> None:
+        self.settled.clear()
+        self.forgotten += 1
+
+    def forget_behaviours(self, cgroup: int) -> None:
+        """No test has a container that becomes another one."""
+
+    def seen(self) -> list[int]:
+        return []
+
+
 class Court:
     """Rulings over recorded containers; ``hits`` are those so far."""
 
@@ -76,7 +102,9 @@ class Court:
         self.hits: list[Hit] = []
         self.containers = RecordedContainers()
         self.processes = Processes()
-        self.rulings = Rulings(self.containers, self.processes, unknown("node-1"), self.hits.append)
+        self.kernel = Kernel()
+        remembered = Remembered(self.kernel)
+        self.rulings = Rulings(self.containers, self.processes, unknown("node-1"), remembered, self.hits.append)
         self.rulings.use(Rulebook(rules))
         self.containers.on_named = self.rulings.named
 
@@ -140,7 +168,7 @@ def test_only_what_a_rule_can_match_is_asked_of_the_kernel() -> None:
     book = Rulebook(detection())
     assert set(book.syscalls) == {"execve", "execveat", "openat"}
     assert book.syscalls["openat"] == Outcomes(
-        succeeded=True, failed=False, reads=True, tcp=True, connected=True, local=True, environment=False
+        succeeded=True, failed=False, reads=True, tcp=True, connected=True, local=True, environment=False, typed=False
     )
     assert Rulebook(detection(Policy("off", False, BOTH))).syscalls == {}
     assert Rulebook(EMPTY).event_types == frozenset()
@@ -197,10 +225,10 @@ def test_an_event_that_can_not_be_judged_is_counted_and_the_next_one_judged() ->
     """A fault in judging one event neither ends the agent nor goes by in silence."""
 
     class Faulty(Rulebook):
-        def hits(self, activity: Activity) -> list[Hit]:
+        def judge(self, activity: Activity) -> Judgement:
             if isinstance(activity.event, Syscall):
                 raise ValueError("odd")
-            return super().hits(activity)
+            return super().judge(activity)
 
     court = Court(detection())
     court.rulings.use(Faulty(detection()))
@@ -208,6 +236,32 @@ def test_an_event_that_can_not_be_judged_is_counted_and_the_next_one_judged() ->
     court.rulings.take(shell(msgspec.structs.replace(SHELL, cgroup=HOST)))
     assert (court.rulings.failures, court.rulings.last_failure) == (1, "openat: ValueError: odd")
     assert court.rules() == [("Shell runs", "host")]
+
+
+def test_only_what_no_rule_can_match_is_settled() -> None:
+    """A hit is told again each time; a benign act of a known process is settled, one of an unknown process is not."""
+    court = Court(detection())
+    known = msgspec.structs.replace(SHELL, cgroup=HOST)
+    court.processes.exec(shell(known), False)
+    harmless = Descriptor(3, "file", "/etc/hosts")
+    acts = [
+        (shadow(known), b"hit"),
+        (msgspec.structs.replace(shadow(known), descriptor=harmless), b"benign"),
+        (msgspec.structs.replace(shadow(msgspec.structs.replace(known, pid=99)), descriptor=harmless), b"unknown"),
+        (Syscall(at=1.0, task=known, name="ptrace", result=0), b"nobody asks"),
+    ]
+    for act, key in acts:
+        court.rulings.take(act, Ticket(key, 1, HOST, "syscall"))
+    assert court.kernel.settled == [b"benign", b"nobody asks"]
+
+
+def test_other_rules_judge_again_what_was_settled() -> None:
+    """Putting rules into force makes the kernel forget."""
+    court = Court(detection())
+    before = court.kernel.forgotten
+    court.kernel.settled.append(b"benign")
+    court.rulings.use(Rulebook(detection()))
+    assert (court.kernel.settled, court.kernel.forgotten) == ([], before + 1)
 
 
 @pytest.mark.parametrize(("call", "same"), [("dup2", True), ("accept", True), ("connect", False)])

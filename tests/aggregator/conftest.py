@@ -24,7 +24,17 @@ from aggregator.definition_files import DefinitionFiles
 from aggregator.definitions import Definitions
 from aggregator.evaluation import Evaluation
 from aggregator.live import Live
-from aggregator.records import ClassCounters, EnforcedProfile, Node, NodeInventory, Triage, TriageAction
+from aggregator.records import (
+    ClassCounters,
+    EnforcedProfile,
+    Gap,
+    Knowledge,
+    Node,
+    NodeInventory,
+    NoveltyCounters,
+    Triage,
+    TriageAction,
+)
 from aggregator.store.sqlite import SqliteStore
 from aggregator.store.thread import StoreThread
 from watchkeeper.findings import (
@@ -182,21 +192,30 @@ def seed(store: SqliteStore, evaluation: Evaluation, clock: Clock, detection: st
     hashed = behaviours_hash(set(LEARNED))
     enforced = EnforcedProfile(SHOP, ProfileState.LEARNED, hashed, 2, True)
     counters = (
-        ClassCounters("exec", 48213, 40112, 8101, 0, 8101, 0),
-        ClassCounters("open", 20481733, 20401221, 80512, 0, 80512, 0),
-        ClassCounters("listen", 14, 2, 12, 0, 12, 0),
-        ClassCounters("connect", 91834, 90011, 1823, 0, 1823, 0),
+        ClassCounters("exec", 48213, 40112, 8101, 0, 8101, 0, 39004),
+        ClassCounters("open", 20481733, 20401221, 80512, 0, 80512, 0, 20330118),
+        ClassCounters("listen", 14, 2, 12, 0, 12, 0, 0),
+        ClassCounters("connect", 91834, 90011, 1823, 0, 1823, 0, 88240),
     )
-    lost = (ClassCounters("open", 9000, 100, 8900, 214, 8680, 6),)
+    lost = (ClassCounters("open", 9214, 100, 8900, 214, 8680, 6, 60),)
+    noisy = (
+        NoveltyCounters("host", "", "", "", "", "exec", 41, 0, 0, 0, 0, 0),
+        NoveltyCounters("container", "bad0" * 16, HOSTILE, "shop", "bad-1", "open", 8012, 213, 210, 4096, 3, 17),
+        NoveltyCounters("container", WEB.id, "web", "shop", WEB.pod_name, "open", 740, 1, 0, 0, 2, 0),
+        NoveltyCounters("container", WEB.id, "web", "shop", WEB.pod_name, "exec", 38, 0, 0, 0, 0, 0),
+        NoveltyCounters("others", "", "", "", "", "open", 107, 0, 0, 0, 0, 0),
+    )
     worker = Node(
         "worker-1", "prod", "0.1.0", "6.18.0-1-amd64", NOW - 9 * DAY, NOW - 4, 10, NOW - 2 * DAY, "attached", (),
         counters, "ab" * 32, 43 << 20, 611.4, 3, 40960, (), (enforced,), NOW - 30, 7, detection_hash=detection,
-        rules_in_force=2,
+        rules_in_force=2, knowledge=Knowledge(12034, 65536, 7),
+        last_gap=Gap(NOW - 2 * DAY - 0.4, NOW - 2 * DAY, "update"),
     )  # fmt: skip
     second = Node(
         "worker-2", "prod", "0.1.0", "6.18.0-1-amd64", NOW - 9 * DAY, NOW - 6, 10, NOW - DAY, "degraded",
         ("connect4",), lost, "ab" * 32, 47 << 20, 320.0, 0, 4096, (("profile_delta", 2),), (enforced,), NOW - 30, 4,
-        detection_problems=("this kernel does not tell of openat2: too old",),
+        detection_problems=("this kernel does not tell of openat2: too old",), novelty=noisy,
+        knowledge=Knowledge(65536, 65536, 3),
     )  # fmt: skip
     silent = Node("worker-3", "prod", "0.1.0", "6.18.0-1-amd64", NOW - 9 * DAY, NOW - 3 * DAY, 10, NOW - 8 * DAY,
                   "attached", resident_bytes=40 << 20)  # fmt: skip

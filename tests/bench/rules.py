@@ -20,7 +20,7 @@ from agent.domains import Domains
 from agent.probe import loader
 from agent.processes import Processes
 from agent.recorded_containers import RecordedContainers
-from agent.rulebook import Hit, Rulebook
+from agent.rulebook import Hit, Judgement, Rulebook
 from agent.rulings import Rulings
 from agent.surroundings import Surroundings
 from rules.collector import collect
@@ -88,7 +88,7 @@ def _json(source: str) -> dict[str, float]:
 def _rate(activities: Sequence[Activity], rules: SourceRules) -> float:
     def run() -> int:
         for activity in activities:
-            rules.matches(activity)
+            rules.judge(activity)
         return len(activities)
 
     return _repeated(run)
@@ -142,9 +142,9 @@ class _Keeping(Rulebook):
         self.event_types = like.event_types
         self._kept = kept
 
-    def hits(self, activity: Activity) -> list[Hit]:
+    def judge(self, activity: Activity) -> Judgement:
         self._kept.append(activity)
-        return []
+        return Judgement()
 
 
 def _judged(recorded: Sequence[AnyEvent], rulebook: Rulebook, on_hit: Callable[[Hit], None]) -> Iterator[None]:

@@ -54,7 +54,7 @@ def kind(key: Field | Transformed | Literal, source: Source) -> Type:
 
 def _cut(got: Any) -> Any:
     if isinstance(got, str):
-        return got.split("\0")[0]
+        return got.split("\0")[0] if "\0" in got else got
     if isinstance(got, tuple):
         return tuple(map(_cut, got)) if got else None
     return got

@@ -56,7 +56,7 @@ def test_an_event_of_a_type_that_nobody_declared() -> None:
 
 
 def test_what_is_known_of_a_rule() -> None:
-    """Fields of condition and output, event types, and whether its verdict can be remembered."""
+    """Fields of condition and output, and event types."""
     (first, second) = loaded(
         rule(
             "One",
@@ -68,9 +68,7 @@ def test_what_is_known_of_a_rule() -> None:
     assert first.fields == {("evt.type", None), ("t.names", "1"), ("t.key", "b")}
     assert first.output_fields == {("t.other", None), ("t.strings", None)}
     assert first.event_types == {"open"}
-    assert first.cacheable
     assert second.event_types == {"openat"}
-    assert not second.cacheable
 
 
 def test_what_is_known_of_a_sources_rules() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rules.expression import Compare, Exists, Field, Literal, Transformed
-from rules.fields import Argument, Extractor, FieldInfo, Quantifier, Type, always, never
+from rules.fields import Argument, Extractor, FieldInfo, Quantifier, Type, Varies, always, never, where
 
 Event = Mapping[str, Any]
 
@@ -69,6 +69,13 @@ def _fields() -> list[FieldInfo]:
         _info("t.special", Type.STRING, match=_length),
         _info("t.leftonly", Type.STRING, right_side=False),
         _info("t.varying", Type.STRING, varies=always),
+        _info("t.partly", Type.STRING, varies=where(lambda event: bool(event.get("loose")), "open".__ne__)),
+        _info(
+            "t.mostly",
+            Type.STRING,
+            varies=where(lambda event: bool(event.get("loose")), otherwise="a"),
+            extractor=lambda _argument: lambda event: event.get("t.mostly", "") if event.get("loose") else "a",
+        ),
         _info("t.old", Type.STRING, deprecated="nobody needs it"),
     ]
 
@@ -82,7 +89,7 @@ def _info(
     is_list: bool = False,
     quantifier: Quantifier = Quantifier.ONE,
     right_side: bool = True,
-    varies: Callable[[str, Sequence[str]], bool] = never,
+    varies: Varies = never,
     deprecated: str = "",
     match: Callable[[str, Sequence[str]], Callable[[Any], bool] | None] = lambda _operator, _literals: None,
 ) -> FieldInfo:

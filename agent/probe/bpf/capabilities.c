@@ -1,15 +1,19 @@
-/* Capabilities used: granted checks, once per container, executable and capability.
+/* Capabilities used: granted checks.
  *
- * Safe: reads only. A check that was reported before ends after one look into a map, which is filled only when the
- * report was submitted, so a full ring only delays it. Where the kernel has the tracepoint (6.13 and later) its result
- * is the kernel's own; before, a kprobe judges by the effective set in the credentials' own user namespace.
+ * Safe: reads only; a check by a program that is known to use the capability ends here. Where the kernel has the
+ * tracepoint (6.13 and later) its result is the kernel's own; before, a kprobe judges by the effective set in the
+ * credentials' own user namespace.
  * Misses: on the kprobe, grants to the owner of a user namespace. Counts too much: on the tracepoint, checks the
  * kernel makes for its own accounting (CAP_SYS_ADMIN on memory reserves), which look like any other. */
 
-struct grant { u64 cgroup, inode, capability; };
-BPF_TABLE("lru_hash", struct grant, u8, grants, 16384);
-
 struct capability_record { struct header header; u64 inode; u32 capability, unused; };
+
+static __always_inline u64 executable_inode(struct task_struct *task) {
+    struct mm_struct *mm = READ(task, mm);
+    struct file *file = READ(mm, exe_file);
+    struct inode *inode = READ(file, f_inode);
+    return READ(inode, i_ino);
+}
 
 static __always_inline int granted(u32 capability) {
     struct task_struct *task = (void *)bpf_get_current_task();
@@ -17,25 +21,19 @@ static __always_inline int granted(u32 capability) {
         return 0; /* kernel threads */
     COUNT(CAPABILITY, seen);
     u64 cgroup = cgroup_id(chosen_cgroup(task));
-    struct grant grant = { .cgroup = cgroup, .inode = executable_inode(task), .capability = capability };
-    if (ignored.lookup(&cgroup) || grants.lookup(&grant) || READ(task, tgid) == SELF) {
+    if (is_ignored(cgroup) || READ(task, tgid) == SELF) {
         COUNT(CAPABILITY, suppressed);
         return 0;
     }
     struct capability_record record = {};
-    fill(&record.header, CAPABILITY, task, cgroup);
-    record.inode = grant.inode;
+    fill(&record.header, CAPABILITY, task, cgroup, context_of(task).program);
+    record.inode = executable_inode(task);
     record.capability = capability;
-    u8 one = 1;
-    int error = -1;
-    if (has_room(CAPABILITY))
-        error = ring.ringbuf_output(&record, sizeof(record), 0);
-    if (error) {
-        COUNT(CAPABILITY, dropped);
-    } else {
-        COUNT(CAPABILITY, submitted);
-        grants.update(&grant, &one);
-    }
+    struct hash hash;
+    hash_header(&hash, &record.header);
+    hash_word(&hash, capability);
+    if (!is_known(&record.header, &hash, CAPABILITY))
+        submit(CAPABILITY, &record.header, &record, sizeof(record));
     return 0;
 }
 

@@ -12,15 +12,24 @@
 struct ancestor { u64 start; u32 tgid; u32 unused; char comm[16]; };
 
 struct exec_record {
-    struct header header;
+    struct header header; /* its context: what the process was before */
     struct identity identity;
-    u64 inode, changed, modified; /* times in seconds, and nanoseconds below */
-    u32 changed_rest, modified_rest, owner, owner_group, mode, tty_device;
-    u32 path_length, directory_length, arguments_length, environment_length, directory_flags;
-    u32 ancestors_count;
-    char tty[16];
+    u32 ancestors_count, unused;
     struct ancestor ancestors[ANCESTORS];
+    u64 inode, changed, modified; /* times in seconds, and nanoseconds below; from here on all is of the context */
+    u32 changed_rest, modified_rest, owner, owner_group, mode, tty_device;
+    u32 path_length, directory_length, arguments_length, environment_length, directory_flags, unused_too;
+    char tty[16];
 };
+
+/* busybox, toybox, coreutils: which program one of these is, its arguments decide (agent.behaviours). */
+static __always_inline int is_many_in_one(struct file *file) {
+    struct dentry *dentry = READ(file, f_path_dentry);
+    u64 name[2] = {};
+    bpf_probe_read_kernel(name, 12, READ(dentry, d_name_name));
+    return (name[0] & 0xffffffffffffffULL) == 0x786f6279737562ULL || (name[0] & 0xffffffffffffULL) == 0x786f62796f74ULL ||
+           (name[0] == 0x6c69747565726f63ULL && (name[1] & 0xffff) == 0x73);
+}
 
 static __always_inline u32 executable_flags(struct file *file, struct inode *inode) {
     u32 flags = layer_flags(inode);
@@ -44,7 +53,7 @@ static __always_inline void add_ancestors(struct exec_record *record, struct tas
         record->ancestors[i].tgid = tgid;
         record->ancestors[i].unused = 0;
         record->ancestors[i].start = READ(task, start_boottime);
-        bpf_probe_read_kernel(record->ancestors[i].comm, 16, (void *)&task->comm);
+        READ_BYTES(record->ancestors[i].comm, 16, task, comm);
         count = i + 1;
     }
     record->ancestors_count = count;
@@ -111,14 +120,74 @@ static __always_inline void describe_terminal(struct exec_record *record, struct
     bpf_probe_read_kernel_str(record->tty, sizeof(record->tty), (void *)&tty->name);
 }
 
+#define CONTEXT_FROM offsetof(struct exec_record, inode)
+#define WORDS_OF_ARGUMENT 8 /* of the first two arguments */
+
+static __always_inline struct id whole_context(struct scratch *scratch, struct exec_record *record) {
+    struct hash hash;
+    hash_header(&hash, &record->header);
+    hash_word(&hash, record->identity.effective);
+    hash_word(&hash, record->identity.permitted);
+    hash_word(&hash, record->identity.inheritable);
+    if (!hash_texts(&hash, scratch, CONTEXT_FROM, scratch->end, MOST_WORDS_OF_EXEC)) {
+        hash_word(&hash, record->header.start);
+        hash_word(&hash, record->header.at);
+    }
+    return hash_end(&hash);
+}
+
+static __always_inline u32 hash_argument(struct hash *hash, struct scratch *scratch, u64 at) {
+    u64 words[WORDS_OF_ARGUMENT] = {};
+    if (at > RECORD_MAX - 64)
+        return 0;
+    long length = bpf_probe_read_kernel_str(words, sizeof(words), scratch->record + at);
+#pragma clang loop unroll(disable)
+    for (int i = 0; i < WORDS_OF_ARGUMENT; i++)
+        hash_word(hash, words[i]);
+    return length > 0 ? length : 0;
+}
+
+/* The program as profiles name it: by its path, and by its first arguments where they choose it. */
+static __always_inline struct id program_context(struct scratch *scratch, struct exec_record *record,
+                                                 struct file *file) {
+    struct hash hash;
+    hash_begin(&hash);
+    hash_word(&hash, OF_PROGRAM);
+    hash_word(&hash, record->header.flags);
+    u64 end = sizeof(struct exec_record) + record->path_length;
+    if (!hash_texts(&hash, scratch, sizeof(struct exec_record), end, MOST_WORDS))
+        return (struct id){};
+    if (is_many_in_one(file) && record->arguments_length) {
+        u64 at = sizeof(struct exec_record) + record->path_length + record->directory_length;
+        at += hash_argument(&hash, scratch, at);
+        hash_argument(&hash, scratch, at);
+    }
+    return hash_end(&hash);
+}
+
+/* Its children's ancestors are others from now on, and no key of theirs says so. */
+static __always_inline void announce_to_children(struct task_struct *task, u64 cgroup) {
+    if (READ(task, children_next) == (void *)&task->children_next)
+        return;
+    struct share *share = share_of(cgroup);
+    if (share)
+        lock_xadd(&share->epoch, 1);
+    names_changed();
+}
+
 int process_exec(struct bpf_raw_tracepoint_args *ctx) {
     struct task_struct *task = (void *)ctx->args[0];
     COUNT(EXEC, seen);
+    struct context before = context_of(task), context = {};
+    u64 cgroup = cgroup_id(chosen_cgroup(task));
+    announce_to_children(task, cgroup);
     struct scratch *scratch = borrow(EXEC, sizeof(struct exec_record));
-    if (!scratch)
+    if (!scratch) {
+        set_context(task, &context);
         return 0;
+    }
     struct exec_record *record = (void *)scratch->record;
-    fill(&record->header, EXEC, task, cgroup_id(chosen_cgroup(task)));
+    fill(&record->header, EXEC, task, cgroup, before.whole);
     struct mm_struct *mm = READ(task, mm);
     struct file *file = READ(mm, exe_file);
     struct inode *inode = READ(file, f_inode);
@@ -136,11 +205,30 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx) {
     append_arguments(scratch, record, mm);
     append_environment(scratch, record, mm);
     add_ancestors(record, task);
-    hand_over(scratch, EXEC);
+    record->unused = record->unused_too = 0;
+    if (!is_none(before.whole)) {
+        context.whole = whole_context(scratch, record);
+        context.program = program_context(scratch, record, file);
+    }
+    if (!hand_over(scratch, EXEC))
+        context = (struct context){};
+    set_context(task, &context);
     return 0;
 }
 
 struct fork_record { struct header header; u64 child_start; u32 child, unused; struct identity identity; };
+
+static __always_inline struct context forked(struct context *parent) {
+    struct context child = { .program = parent->program };
+    if (is_none(parent->whole))
+        return child;
+    struct hash hash;
+    hash_begin(&hash);
+    hash_word(&hash, OF_FORK);
+    hash_id(&hash, parent->whole);
+    child.whole = hash_end(&hash);
+    return child;
+}
 
 int process_fork(struct bpf_raw_tracepoint_args *ctx) {
     struct task_struct *parent = (void *)ctx->args[0];
@@ -148,15 +236,16 @@ int process_fork(struct bpf_raw_tracepoint_args *ctx) {
     if (READ(child, tgid) != READ(child, pid))
         return 0;
     COUNT(FORK, seen);
+    struct context context = context_of(parent);
     struct fork_record record = {};
-    fill(&record.header, FORK, parent, cgroup_id(chosen_cgroup(parent)));
+    fill(&record.header, FORK, parent, cgroup_id(chosen_cgroup(parent)), context.whole);
     record.child = READ(child, tgid);
     record.child_start = READ(child, start_boottime);
     identify(&record.identity, child);
-    if (ring.ringbuf_output(&record, sizeof(record), 0))
-        COUNT(FORK, dropped);
-    else
-        COUNT(FORK, submitted);
+    context = forked(&context);
+    if (!submit(FORK, &record.header, &record, sizeof(record)))
+        context = (struct context){};
+    set_context(child, &context);
     return 0;
 }
 
@@ -184,13 +273,12 @@ int process_exit(struct bpf_raw_tracepoint_args *ctx) {
 #endif
     COUNT(EXIT, seen);
     struct exit_record record = {};
-    fill(&record.header, EXIT, task, cgroup_id(chosen_cgroup(task)));
+    fill(&record.header, EXIT, task, cgroup_id(chosen_cgroup(task)), (struct id){});
     struct task_struct *leader = READ(task, group_leader);
     record.status = READ(signal, flags) & 4 /* SIGNAL_GROUP_EXIT */ ? READ(signal, group_exit_code)
                                                                     : READ(leader, exit_code);
-    if (ring.ringbuf_output(&record, sizeof(record), 0))
-        COUNT(EXIT, dropped);
-    else
-        COUNT(EXIT, submitted);
+    submit(EXIT, &record.header, &record, sizeof(record));
+    struct process process = process_of(task);
+    contexts.delete(&process);
     return 0;
 }

@@ -17,24 +17,22 @@
 
 struct flow_record { struct header header; u16 family, port; u32 protocol; char address[16]; };
 
-struct flow { u64 cgroup, inode; u16 family, port; u32 unused; u64 address[2]; };
-BPF_TABLE("lru_hash", struct flow, u8, flows, 16384);
-
-static __always_inline int report_flow(u32 class, struct flow_record *record) {
-    int error = -1;
-    if (has_room(class))
-        error = ring.ringbuf_output(record, sizeof(*record), 0);
-    if (error)
-        COUNT(class, dropped);
-    else
-        COUNT(class, submitted);
-    return error;
+/* Everything told of a flow is its object. */
+static __always_inline void report_flow(u32 class, struct flow_record *record) {
+    struct hash hash;
+    u64 *words = (void *)&record->family;
+    hash_header(&hash, &record->header);
+    hash_word(&hash, words[0]);
+    hash_word(&hash, words[1]);
+    hash_word(&hash, words[2]);
+    if (!is_known(&record->header, &hash, class))
+        submit(class, &record->header, record, sizeof(*record));
 }
 
-static __always_inline int is_ignored(u32 class, u64 *cgroup, struct task_struct *task) {
+static __always_inline int is_out_of_scope(u32 class, u64 *cgroup, struct task_struct *task) {
     COUNT(class, seen);
     *cgroup = cgroup_id(chosen_cgroup(task));
-    if (!ignored.lookup(cgroup))
+    if (!is_ignored(*cgroup))
         return 0;
     COUNT(class, suppressed);
     return 1;
@@ -50,14 +48,14 @@ int socket_state(struct bpf_raw_tracepoint_args *ctx) {
     struct task_struct *task = (void *)bpf_get_current_task();
     u32 class = state == LISTENING ? LISTEN : CONNECT;
     u64 cgroup = 0;
-    if (is_ignored(class, &cgroup, task))
+    if (is_out_of_scope(class, &cgroup, task))
         return 0;
     if (class == CONNECT && READ(task, tgid) == SELF) {
         COUNT(CONNECT, suppressed);
         return 0;
     }
     struct flow_record record = {};
-    fill(&record.header, class, task, cgroup);
+    fill(&record.header, class, task, cgroup, context_of(task).program);
     struct net *net = READ(sock, __sk_common_skc_net_net);
     record.header.netns = READ(net, ns_inum);
     record.protocol = TCP;
@@ -65,15 +63,15 @@ int socket_state(struct bpf_raw_tracepoint_args *ctx) {
     if (state == LISTENING) {
         record.port = READ(sock, __sk_common_skc_num);
         if (record.family == INET)
-            bpf_probe_read_kernel(record.address, 4, (void *)&sock->__sk_common_skc_rcv_saddr);
+            READ_BYTES(record.address, 4, sock, __sk_common_skc_rcv_saddr);
         else
-            bpf_probe_read_kernel(record.address, 16, (void *)&sock->__sk_common_skc_v6_rcv_saddr);
+            READ_BYTES(record.address, 16, sock, __sk_common_skc_v6_rcv_saddr);
     } else {
         record.port = bpf_ntohs(READ(sock, __sk_common_skc_dport));
         if (record.family == INET)
-            bpf_probe_read_kernel(record.address, 4, (void *)&sock->__sk_common_skc_daddr);
+            READ_BYTES(record.address, 4, sock, __sk_common_skc_daddr);
         else
-            bpf_probe_read_kernel(record.address, 16, (void *)&sock->__sk_common_skc_v6_daddr);
+            READ_BYTES(record.address, 16, sock, __sk_common_skc_v6_daddr);
     }
     report_flow(class, &record);
     return 0;
@@ -86,12 +84,12 @@ static __always_inline int udp_bound(u32 family, u32 type, u32 protocol, u32 por
     u64 cgroup = cgroup_id(chosen_cgroup(task));
     COUNT(BIND, seen);
     /* the agent's own bind is its canary and must come through */
-    if (READ(task, tgid) != SELF && ignored.lookup(&cgroup)) {
+    if (READ(task, tgid) != SELF && is_ignored(cgroup)) {
         COUNT(BIND, suppressed);
         return 1;
     }
     struct flow_record record = {};
-    fill(&record.header, BIND, task, cgroup);
+    fill(&record.header, BIND, task, cgroup, READ(task, tgid) == SELF ? (struct id){} : context_of(task).program);
     record.protocol = UDP;
     record.family = family;
     record.port = port;
@@ -116,25 +114,20 @@ static __always_inline int udp_sent(u32 family, u32 type, u32 protocol, u32 port
         return 1;
     struct task_struct *task = (void *)bpf_get_current_task();
     u64 cgroup = 0;
-    if (is_ignored(CONNECT, &cgroup, task))
+    if (is_out_of_scope(CONNECT, &cgroup, task))
         return 1;
-    u32 address[4] = { a, b, c, d };
-    struct flow flow = { .cgroup = cgroup, .inode = executable_inode(task), .family = family };
-    flow.port = bpf_ntohs(port);
-    __builtin_memcpy(flow.address, address, 16);
-    if (READ(task, tgid) == SELF || flows.lookup(&flow)) {
+    if (READ(task, tgid) == SELF) {
         COUNT(CONNECT, suppressed);
         return 1;
     }
     struct flow_record record = {};
-    fill(&record.header, CONNECT, task, cgroup);
+    fill(&record.header, CONNECT, task, cgroup, context_of(task).program);
     record.protocol = UDP;
     record.family = family;
-    record.port = flow.port;
+    record.port = bpf_ntohs(port);
+    u32 address[4] = { a, b, c, d };
     __builtin_memcpy(record.address, address, 16);
-    u8 one = 1;
-    if (!report_flow(CONNECT, &record))
-        flows.update(&flow, &one);
+    report_flow(CONNECT, &record);
     return 1;
 }
 

@@ -9,16 +9,11 @@
  * Misses: io_uring, 32-bit programs on a 64-bit kernel (the tracepoints are silent for them), and of a message all parts
  * but the first. */
 
-#define RESULT 6
-#define NONE 7 /* a slot that is always zero */
-#define HOW 8
-#define PLAIN 14 /* in place of a directory: the text is no path */
-#define SLOTS 16 /* the last one: HERE */
-
 #define ADDRESS_LENGTH_AT 1 /* the length of the address is behind a pointer */
 #define RECEIVES 2
+#define OPENS 4
 
-#define WRITING 01103 /* O_ACCMODE | O_CREAT | O_TRUNC */
+#define MAKING 020000100 /* O_CREAT, O_TMPFILE */
 #define STREAM 1
 #define BOUND_PORT 8
 #define ESTABLISHED 1
@@ -27,12 +22,12 @@
 #define UNIX 1
 #define MOST_PARTS 8
 
+/* What two calls of one behaviour have in common of what a descriptor stands for. */
 struct described {
-    u64 inode, magic;
-    u32 number, device, mode, flags, path_length;
-    u16 family, type, protocol, local_port, remote_port;
-    u8 state, server;
-    u32 local_length, remote_length; /* of the unix sockets' names */
+    u64 magic;
+    u32 device, mode, flags, path_length;
+    u16 family, type, protocol, server_port;
+    u32 server, local_length, remote_length, unused; /* lengths of the unix sockets' names */
     char local[16], remote[16];
 };
 
@@ -40,13 +35,20 @@ struct syscall_record {
     struct header header;
     struct identity identity;
     u64 slots[HOW + 3];
-    u64 size;
-    u32 number, queued, queue_size;
-    u32 address_length, buffer_length, unused;
+    u64 size, inode;
+    u32 descriptor, queued, queue_size, buffer_length;
+    u16 local_port, remote_port;
+    u32 state;
+    /* from here on all is of the behaviour */
+    u32 number, outcome, address_length, unused;
     struct described described;
     struct place places[3];
     char address[ADDRESS];
 };
+
+#define DONE 0
+#define UNDER_WAY 1
+#define FAILED 2
 
 struct part { u64 base, length; };
 struct message { u64 name; u32 name_length, unused; u64 parts, parts_count; };
@@ -64,17 +66,6 @@ static __always_inline int is_internet(struct sock *sock) {
     return family == INET || family == INET6;
 }
 
-/* By the flags alone: openings are the most frequent calls, and few of them are wanted. */
-static __always_inline int is_mere_read(u32 told, struct spec *spec, long result) {
-    if (told & TELL_READS || spec->flags == NONE || result < 0)
-        return 0;
-    struct pt_regs *registers = arguments();
-    u64 flags = spec->flags == 1 ? READ(registers, ARG1) : READ(registers, ARG2);
-    if (spec->flags == HOW)
-        read_user(&flags, sizeof(flags), (void *)flags);
-    return !(flags & WRITING);
-}
-
 static __always_inline int is_unwanted(u32 told, struct file *file) {
     if (!file)
         return 0;
@@ -88,9 +79,9 @@ static __always_inline int is_unwanted(u32 told, struct file *file) {
 
 /* Whether the local end is the server's. A port that connect chose has a bucket of its own (fastreuse -1), an accepted
  * socket shares the one of bind but not the lock on it that the caller of bind has. */
-static __always_inline int is_server(struct sock *sock, struct described *described) {
+static __always_inline int is_server(struct sock *sock, struct described *described, u32 state) {
     u32 locked = READ(sock, sk_userlocks) >> USERLOCKS_SHIFT & BOUND_PORT;
-    if (described->state == LISTENING)
+    if (state == LISTENING)
         return 1;
     if (described->type == DATAGRAM)
         return locked != 0;
@@ -115,46 +106,51 @@ static __always_inline u32 append_unix(struct scratch *scratch, struct unix_sock
     return length;
 }
 
-static __always_inline void describe_socket(struct scratch *scratch, struct described *described, struct sock *sock) {
+static __always_inline void describe_socket(struct scratch *scratch, struct syscall_record *record,
+                                            struct sock *sock) {
+    struct described *described = &record->described;
     described->family = READ(sock, __sk_common_skc_family);
     described->type = READ(sock, sk_type);
     described->protocol = READ(sock, sk_protocol);
-    described->state = READ(sock, __sk_common_skc_state);
+    record->state = READ(sock, __sk_common_skc_state);
     if (described->family == INET || described->family == INET6) {
-        described->local_port = READ(sock, __sk_common_skc_num);
-        described->remote_port = bpf_ntohs(READ(sock, __sk_common_skc_dport));
-        described->server = is_server(sock, described);
+        record->local_port = READ(sock, __sk_common_skc_num);
+        record->remote_port = bpf_ntohs(READ(sock, __sk_common_skc_dport));
+        described->server = is_server(sock, described, record->state);
+        described->server_port = described->server ? record->local_port : record->remote_port;
     }
     if (described->family == INET) {
-        bpf_probe_read_kernel(described->local, 4, (void *)&sock->__sk_common_skc_rcv_saddr);
-        bpf_probe_read_kernel(described->remote, 4, (void *)&sock->__sk_common_skc_daddr);
+        READ_BYTES(described->local, 4, sock, __sk_common_skc_rcv_saddr);
+        READ_BYTES(described->remote, 4, sock, __sk_common_skc_daddr);
     }
     if (described->family == INET6) {
-        bpf_probe_read_kernel(described->local, 16, (void *)&sock->__sk_common_skc_v6_rcv_saddr);
-        bpf_probe_read_kernel(described->remote, 16, (void *)&sock->__sk_common_skc_v6_daddr);
+        READ_BYTES(described->local, 16, sock, __sk_common_skc_v6_rcv_saddr);
+        READ_BYTES(described->remote, 16, sock, __sk_common_skc_v6_daddr);
     }
     if (described->family == UNIX) {
         struct unix_sock *local = (void *)sock;
-        described->server = described->state == LISTENING;
+        described->server = record->state == LISTENING;
         described->local_length = append_unix(scratch, local);
         described->remote_length = append_unix(scratch, (void *)READ(local, peer));
     }
 }
 
-static __always_inline void describe(struct scratch *scratch, struct described *described, struct task_struct *task,
+static __always_inline void describe(struct scratch *scratch, struct syscall_record *record, struct task_struct *task,
                                      struct file *file) {
+    struct described *described = &record->described;
     __builtin_memset(described, 0, sizeof(*described));
+    record->inode = record->local_port = record->remote_port = record->state = 0;
     if (!file)
         return;
     struct inode *inode = READ(file, f_inode);
     struct super_block *superblock = READ(inode, i_sb);
-    described->inode = READ(inode, i_ino);
+    record->inode = READ(inode, i_ino);
     described->mode = READ(inode, i_mode);
     described->magic = READ(superblock, s_magic);
     described->device = READ(superblock, s_dev);
     struct sock *sock = sock_of(file);
     if (sock) {
-        describe_socket(scratch, described, sock);
+        describe_socket(scratch, record, sock);
         return;
     }
     u64 begin = scratch->end;
@@ -248,7 +244,7 @@ static __always_inline void append_message(struct scratch *scratch, struct sysca
 
 static __always_inline void add_queue(struct syscall_record *record, struct spec *spec, u64 *slots,
                                       struct task_struct *task) {
-    record->queued = record->queue_size = record->unused = 0;
+    record->queued = record->queue_size = 0;
     if (spec->listener == NONE)
         return;
     struct sock *sock = sock_of(file_of(task, slots[spec->listener & 15]));
@@ -268,6 +264,54 @@ static __always_inline void fill_slots(u64 *slots, long result) {
     slots[SLOTS - 1] = HERE;
 }
 
+static __always_inline u32 outcome(long result) {
+    return result >= 0 ? DONE : result == -115 /* EINPROGRESS */ ? UNDER_WAY : FAILED;
+}
+
+/* All but the numbers and buffers of this one call. What is new, and what no directory leads to, has no identity. */
+static __always_inline int is_judged(struct scratch *scratch, struct spec *spec, u64 texts_end) {
+    struct syscall_record *record = (void *)scratch->record;
+    struct hash hash;
+    hash_header(&hash, &record->header);
+    u64 stable = record->described.path_length && !(record->described.flags & (OPEN_CREATED | PATH_DETACHED));
+    hash_word(&hash, stable ? record->inode : 0);
+    int makes = spec->flags == NONE || record->slots[spec->flags & 15] & MAKING;
+    hash_word(&hash, makes ? record->slots[spec->mode & 15] : 0);
+#pragma clang loop unroll(disable)
+    for (int slot = 0; slot < HOW + 3; slot++)
+        hash_word(&hash, spec->constants >> slot & 1 ? record->slots[slot] : 0);
+    return hash_texts(&hash, scratch, offsetof(struct syscall_record, number), texts_end, MOST_WORDS) &&
+           is_known(&record->header, &hash, SYSCALL);
+}
+
+static __always_inline void fill_record(struct scratch *scratch, struct spec *spec, struct task_struct *task,
+                                        struct file *file, u64 *slots) {
+    struct syscall_record *record = (void *)scratch->record;
+    fill(&record->header, SYSCALL, task, cgroup_id(chosen_cgroup(task)), context_of(task).whole);
+    identify(&record->identity, task);
+    __builtin_memcpy(record->slots, slots, sizeof(record->slots));
+    __builtin_memset(record->address, 0, sizeof(record->address));
+    record->outcome = outcome(slots[RESULT]);
+    record->unused = 0;
+    describe(scratch, record, task, file);
+    append_places(scratch, record, spec, slots, task);
+}
+
+static __always_inline void tell(struct scratch *scratch, struct spec *spec, struct task_struct *task,
+                                 struct file *file, u64 *slots) {
+    struct syscall_record *record = (void *)scratch->record;
+    fill_record(scratch, spec, task, file, slots);
+    u64 texts_end = scratch->end;
+    append_message(scratch, record, spec, slots, slots[RESULT]);
+    add_queue(record, spec, slots, task);
+    if (is_judged(scratch, spec, texts_end)) {
+        release(scratch);
+        keep();
+    } else {
+        hand_over(scratch, SYSCALL);
+    }
+}
+
 int syscall_exit(struct syscall_exit *ctx) {
     u32 number = ctx->number;
     long result = ctx->result;
@@ -278,34 +322,28 @@ int syscall_exit(struct syscall_exit *ctx) {
     if (!(told & (result < 0 ? TELL_FAILURE : TELL_SUCCESS)))
         return 0;
     COUNT(SYSCALL, seen);
-    if (bpf_get_current_pid_tgid() >> 32 == SELF || is_mere_read(told, spec, result)) {
-        COUNT(SYSCALL, suppressed);
-        return 0;
-    }
     struct task_struct *task = (void *)bpf_get_current_task();
+    if (READ(task, tgid) == SELF)
+        goto suppress;
+    if (!(spec->traits & OPENS))
+        no_opening();
     u64 slots[SLOTS] = {};
     fill_slots(slots, result);
     if (spec->how != NONE)
         read_user(&slots[HOW], 24, (void *)slots[spec->how & 15]);
     int descriptor = spec->descriptor == NONE ? -1 : slots[spec->descriptor & 15];
     struct file *file = descriptor < 0 ? 0 : file_of(task, descriptor);
-    if (is_unwanted(told, file)) {
-        COUNT(SYSCALL, suppressed);
-        return 0;
-    }
+    if (is_unwanted(told, file))
+        goto suppress;
     struct scratch *scratch = borrow(SYSCALL, sizeof(struct syscall_record));
     if (!scratch)
         return 0;
     struct syscall_record *record = (void *)scratch->record;
-    fill(&record->header, SYSCALL, task, cgroup_id(chosen_cgroup(task)));
-    identify(&record->identity, task);
-    __builtin_memcpy(record->slots, slots, sizeof(record->slots));
     record->number = number;
-    describe(scratch, &record->described, task, file);
-    record->described.number = descriptor;
-    append_places(scratch, record, spec, slots, task);
-    append_message(scratch, record, spec, slots, result);
-    add_queue(record, spec, slots, task);
-    hand_over(scratch, SYSCALL);
+    record->descriptor = descriptor;
+    tell(scratch, spec, task, file, slots);
+    return 0;
+suppress:
+    COUNT(SYSCALL, suppressed);
     return 0;
 }

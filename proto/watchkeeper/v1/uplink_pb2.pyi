@@ -73,7 +73,7 @@ class Refusal(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ClassCounters(_message.Message):
-    __slots__ = ("event_class", "seen", "suppressed", "submitted", "dropped", "decoded", "lost_in_user_space")
+    __slots__ = ("event_class", "seen", "suppressed", "submitted", "dropped", "decoded", "lost_in_user_space", "known")
     EVENT_CLASS_FIELD_NUMBER: _ClassVar[int]
     SEEN_FIELD_NUMBER: _ClassVar[int]
     SUPPRESSED_FIELD_NUMBER: _ClassVar[int]
@@ -81,6 +81,7 @@ class ClassCounters(_message.Message):
     DROPPED_FIELD_NUMBER: _ClassVar[int]
     DECODED_FIELD_NUMBER: _ClassVar[int]
     LOST_IN_USER_SPACE_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_FIELD_NUMBER: _ClassVar[int]
     event_class: str
     seen: int
     suppressed: int
@@ -88,10 +89,59 @@ class ClassCounters(_message.Message):
     dropped: int
     decoded: int
     lost_in_user_space: int
-    def __init__(self, event_class: _Optional[str] = ..., seen: _Optional[int] = ..., suppressed: _Optional[int] = ..., submitted: _Optional[int] = ..., dropped: _Optional[int] = ..., decoded: _Optional[int] = ..., lost_in_user_space: _Optional[int] = ...) -> None: ...
+    known: int
+    def __init__(self, event_class: _Optional[str] = ..., seen: _Optional[int] = ..., suppressed: _Optional[int] = ..., submitted: _Optional[int] = ..., dropped: _Optional[int] = ..., decoded: _Optional[int] = ..., lost_in_user_space: _Optional[int] = ..., known: _Optional[int] = ...) -> None: ...
+
+class NoveltyCounters(_message.Message):
+    __slots__ = ("whose", "container_id", "container_name", "pod_namespace", "pod_name", "event_class", "submitted", "dropped", "withheld", "unlisted", "expired", "evicted")
+    WHOSE_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_ID_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_NAME_FIELD_NUMBER: _ClassVar[int]
+    POD_NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    POD_NAME_FIELD_NUMBER: _ClassVar[int]
+    EVENT_CLASS_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTED_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    WITHHELD_FIELD_NUMBER: _ClassVar[int]
+    UNLISTED_FIELD_NUMBER: _ClassVar[int]
+    EXPIRED_FIELD_NUMBER: _ClassVar[int]
+    EVICTED_FIELD_NUMBER: _ClassVar[int]
+    whose: str
+    container_id: str
+    container_name: str
+    pod_namespace: str
+    pod_name: str
+    event_class: str
+    submitted: int
+    dropped: int
+    withheld: int
+    unlisted: int
+    expired: int
+    evicted: int
+    def __init__(self, whose: _Optional[str] = ..., container_id: _Optional[str] = ..., container_name: _Optional[str] = ..., pod_namespace: _Optional[str] = ..., pod_name: _Optional[str] = ..., event_class: _Optional[str] = ..., submitted: _Optional[int] = ..., dropped: _Optional[int] = ..., withheld: _Optional[int] = ..., unlisted: _Optional[int] = ..., expired: _Optional[int] = ..., evicted: _Optional[int] = ...) -> None: ...
+
+class Knowledge(_message.Message):
+    __slots__ = ("entries", "capacity", "generation")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    CAPACITY_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    entries: int
+    capacity: int
+    generation: int
+    def __init__(self, entries: _Optional[int] = ..., capacity: _Optional[int] = ..., generation: _Optional[int] = ...) -> None: ...
+
+class Gap(_message.Message):
+    __slots__ = ("since", "until", "reason")
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    since: float
+    until: float
+    reason: str
+    def __init__(self, since: _Optional[float] = ..., until: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("at", "started_at", "probe_state", "missing_hooks", "counters", "rule_set_hash", "resident_bytes", "cpu_seconds", "spool_records", "spool_bytes", "discarded", "profiles", "canary_at", "containers", "detection_hash", "detection_problems", "rules_in_force")
+    __slots__ = ("at", "started_at", "probe_state", "missing_hooks", "counters", "rule_set_hash", "resident_bytes", "cpu_seconds", "spool_records", "spool_bytes", "discarded", "profiles", "canary_at", "containers", "detection_hash", "detection_problems", "rules_in_force", "novelty", "knowledge", "last_gap")
     class DiscardedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -116,6 +166,9 @@ class Heartbeat(_message.Message):
     DETECTION_HASH_FIELD_NUMBER: _ClassVar[int]
     DETECTION_PROBLEMS_FIELD_NUMBER: _ClassVar[int]
     RULES_IN_FORCE_FIELD_NUMBER: _ClassVar[int]
+    NOVELTY_FIELD_NUMBER: _ClassVar[int]
+    KNOWLEDGE_FIELD_NUMBER: _ClassVar[int]
+    LAST_GAP_FIELD_NUMBER: _ClassVar[int]
     at: float
     started_at: float
     probe_state: str
@@ -133,7 +186,10 @@ class Heartbeat(_message.Message):
     detection_hash: str
     detection_problems: _containers.RepeatedScalarFieldContainer[str]
     rules_in_force: int
-    def __init__(self, at: _Optional[float] = ..., started_at: _Optional[float] = ..., probe_state: _Optional[str] = ..., missing_hooks: _Optional[_Iterable[str]] = ..., counters: _Optional[_Iterable[_Union[ClassCounters, _Mapping]]] = ..., rule_set_hash: _Optional[str] = ..., resident_bytes: _Optional[int] = ..., cpu_seconds: _Optional[float] = ..., spool_records: _Optional[int] = ..., spool_bytes: _Optional[int] = ..., discarded: _Optional[_Mapping[str, int]] = ..., profiles: _Optional[_Iterable[_Union[ProfileState, _Mapping]]] = ..., canary_at: _Optional[float] = ..., containers: _Optional[int] = ..., detection_hash: _Optional[str] = ..., detection_problems: _Optional[_Iterable[str]] = ..., rules_in_force: _Optional[int] = ...) -> None: ...
+    novelty: _containers.RepeatedCompositeFieldContainer[NoveltyCounters]
+    knowledge: Knowledge
+    last_gap: Gap
+    def __init__(self, at: _Optional[float] = ..., started_at: _Optional[float] = ..., probe_state: _Optional[str] = ..., missing_hooks: _Optional[_Iterable[str]] = ..., counters: _Optional[_Iterable[_Union[ClassCounters, _Mapping]]] = ..., rule_set_hash: _Optional[str] = ..., resident_bytes: _Optional[int] = ..., cpu_seconds: _Optional[float] = ..., spool_records: _Optional[int] = ..., spool_bytes: _Optional[int] = ..., discarded: _Optional[_Mapping[str, int]] = ..., profiles: _Optional[_Iterable[_Union[ProfileState, _Mapping]]] = ..., canary_at: _Optional[float] = ..., containers: _Optional[int] = ..., detection_hash: _Optional[str] = ..., detection_problems: _Optional[_Iterable[str]] = ..., rules_in_force: _Optional[int] = ..., novelty: _Optional[_Iterable[_Union[NoveltyCounters, _Mapping]]] = ..., knowledge: _Optional[_Union[Knowledge, _Mapping]] = ..., last_gap: _Optional[_Union[Gap, _Mapping]] = ...) -> None: ...
 
 class ProfileKey(_message.Message):
     __slots__ = ("cluster", "namespace", "workload", "container", "image_digest")

@@ -24,7 +24,8 @@ def offset(self, structure, path):
     known = structure == "pt_regs" or f"{structure}.{path}" in kernel.ESSENTIAL
     return real(self, structure, path) if known else None
 btf.Btf.offset = offset
-request = {"self_pid": 1, "ring_bytes": 65536, "sensitive_names": [], "cgroup_version": 2, "cgroup_controller": ""}
+request = {"self_pid": 1, "bulk_bytes": 65536, "critical_bytes": 65536, "known_entries": 1024, "sensitive_names": []}
+request |= {"cgroup_version": 2, "cgroup_controller": ""}
 answer, descriptors = compile.build(request, Path(sys.argv[1]))
 print(json.dumps([answer["missing"], len(answer["missing_members"]) > 20]))
 sys.stdout.flush()
@@ -63,6 +64,7 @@ def test_enumerators_and_tracepoints(kernel):
 
 def test_definitions_put_members_where_they_are(kernel):
     """The generated text pads to the offset; a missing member lies where nothing can be read, and is named."""
+    number = kernel.structure("list_head")
     text, missing = definitions(kernel, {"list_head": {"prev": "void *", "none.at": "int[2]"}})
     assert (text, missing) == (
         "struct list_head;\n"
@@ -71,7 +73,8 @@ def test_definitions_put_members_where_they_are(kernel):
         f"  struct {{ char _before_none_at[{NOWHERE}]; int none_at[2]; }} __attribute__((packed));\n"
         "}; };\n"
         "#define SIZE_list_head 16\n"
-        "#define HAS_list_head_prev 1\n",
+        "#define HAS_list_head_prev 1\n"
+        f"#define TYPE_OF(pointer) _Generic((pointer), struct list_head *: {number}, default: 0)\n",
         ["list_head.none.at"],
     )
 

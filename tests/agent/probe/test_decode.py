@@ -12,15 +12,18 @@ from hypothesis import strategies as st
 from agent.probe.decode import capability_name, decode
 from agent.probe.hooks import CLASSES
 from agent.probe.record import IDENTITY, DecodeError, event_class
+from agent.probe.source import Ticket
 from agent.probe.syscalls import on_machine
 from watchkeeper import events
 
-HEADER = struct.Struct("@IIQQQQIIIIII16s")
+HEADER = struct.Struct("@IIQQQIIIIII16sQQQIIII16s")
 
 
-def header(event_class: str, flags: int = 0) -> bytes:
+def header(event_class: str, flags: int = 0, key: bytes = b"") -> bytes:
+    """Of a task whose context, epoch and effective ids are 51 to 56."""
+    ids = (51, 52, 1000, 100, 53, 54, 0xFFFFFFFF, 55)
     number = CLASSES.index(event_class)
-    return HEADER.pack(number, flags, 2_500_000_000, 7, 11, 13, 17, 19, 1000, 100, 0xFFFFFFFF, 42, b"name\0rest")
+    return HEADER.pack(number, flags, 7, *ids, b"name\0rest", 2_500_000_000, 11, 13, 17, 19, 42, 56, key)
 
 
 TASK = events.Task(
@@ -31,11 +34,18 @@ TASK = events.Task(
 
 def test_header_becomes_task_and_time():
     """Boot time becomes unix time; the unset login is -1; the name ends at its NUL."""
-    identity = IDENTITY.pack(0, 0, 0, 29, 0, 0, 2, 2, 17, 1, 16, 0, 0)
+    identity = IDENTITY.pack(0, 0, 0, 29, 2, 2, 17, 1, 16, 0, 0)
     record = header("fork") + struct.pack("@QII", 23, 29, 0) + identity
-    assert decode(record, 100.0) == events.Fork(
+    assert decode(record, 100.0).event == events.Fork(
         at=102.5, task=TASK, child_pid=29, child_start=23, child_virtual_pid=2, group=17, virtual_group=1, session=16
     )
+
+
+def test_key_becomes_a_ticket():
+    """A record with a key has a ticket with the generation it happened in; one without has none."""
+    body = struct.pack("@QII", 5, 1, 0)
+    assert decode(header("open") + body, 0.0).ticket is None
+    assert decode(header("open", key=b"k" * 16) + body, 0.0).ticket == Ticket(b"k" * 16, 56, 7, "open")
 
 
 @pytest.mark.parametrize(
@@ -51,7 +61,7 @@ def test_header_becomes_task_and_time():
 def test_walked_names_become_a_path(names, flags, path):
     """Names come leaf first; what was cut or has no directory says so."""
     record = header("open", flags) + struct.pack("@QII", 5, 1, len(names)) + names
-    assert decode(record, 0.0) == events.Open(at=2.5, task=TASK, path=path, flags=1, inode=5)
+    assert decode(record, 0.0).event == events.Open(at=2.5, task=TASK, path=path, flags=1, inode=5)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +76,8 @@ def test_walked_names_become_a_path(names, flags, path):
 def test_directory_and_name_become_a_path(directory, name, path):
     """A name given by the caller is joined to the kernel's directory."""
     places = struct.pack("@IIIIIIIIII", len(directory), len(name), 0, 0, 0, 0, 0, 0, 0, 0)
-    assert decode(header("unlink") + places + directory + name, 0.0) == events.Unlink(at=2.5, task=TASK, path=path)
+    record = header("unlink") + places + directory + name
+    assert decode(record, 0.0).event == events.Unlink(at=2.5, task=TASK, path=path)
 
 
 def test_capabilities_the_program_does_not_know_keep_their_number():
@@ -78,7 +89,7 @@ def test_capabilities_the_program_does_not_know_keep_their_number():
 def test_arbitrary_bodies_decode_or_are_refused(name, body):
     """Whatever follows the header, the result is an event or a DecodeError."""
     with contextlib.suppress(DecodeError):
-        assert isinstance(decode(header(name) + body, 0.0), events.Event)
+        assert isinstance(decode(header(name) + body, 0.0).event, events.Event)
 
 
 @given(st.binary(max_size=120))
@@ -88,26 +99,27 @@ def test_arbitrary_bytes_are_refused_or_classed(record):
         assert event_class(record) in CLASSES
 
 
-@pytest.mark.parametrize("record", [b"", b"\0" * 79, HEADER.pack(99, *[0] * 11, b"")])
+@pytest.mark.parametrize("record", [b"", b"\0" * 127, HEADER.pack(99, *[0] * 10, b"", *[0] * 7, b"")])
 def test_short_and_unknown_records_are_refused(record):
     """Too few bytes or an unknown class is an error that says which."""
     with pytest.raises(DecodeError, match=r"too short|unknown class 99"):
         event_class(record)
 
 
-FIXED = struct.Struct("@11qQIIIIII")
-DESCRIBED = struct.Struct("@QQIIIIIHHHHHBBII16s16s")
+FIXED = struct.Struct("@11qQQiIIIHHIIIII")
+DESCRIBED = struct.Struct("@QIIIIHHHHIIII16s16s")
 SOCKET, FILE = 0o140777, 0o100644
 
 
 def described(mode: int, path: int = 0, local: int = 0, remote: int = 0, family: int = 1) -> bytes:
-    return DESCRIBED.pack(9, 8, 3, 0, mode, 0, path, family, 1, 6, 0, 0, 1, 0, local, remote, b"", b"")
+    return DESCRIBED.pack(8, 0, mode, 0, path, family, 1, 6, 0, 0, local, remote, 0, b"", b"")
 
 
 def call(number: int, end: bytes, description: bytes, places: bytes, address: bytes = b"", buffer: int = 0) -> bytes:
     """A record of a system call whose arguments are all 1 and whose result is 3."""
-    fixed = FIXED.pack(1, 1, 1, 1, 1, 1, 3, 0, 1, 1, 1, 7, number, 0, 0, len(address), buffer, 0)
-    return header("syscall") + IDENTITY.pack(*[0] * 13) + fixed + description + places + address.ljust(112, b"\0") + end
+    slots = (1, 1, 1, 1, 1, 1, 3, 0, 1, 1, 1)
+    fixed = FIXED.pack(*slots, 7, 9, 3, 0, 0, buffer, 0, 0, 1, number, 0, len(address), 0)
+    return header("syscall") + IDENTITY.pack(*[0] * 11) + fixed + description + places + address.ljust(112, b"\0") + end
 
 
 PLACE = struct.Struct("@IIII")
@@ -121,7 +133,7 @@ OPENED = call(
 
 def test_record_of_a_call_becomes_an_event():
     """Arguments, resolved path and descriptor are where the table says."""
-    found = decode(OPENED, 0.0)
+    found = decode(OPENED, 0.0).event
     assert isinstance(found, events.Syscall)
     assert (found.name, found.result, found.arguments, found.resolved, found.descriptor) == (
         "openat",
@@ -155,4 +167,5 @@ LENGTH = st.one_of(st.integers(0, 60), st.integers(0, 2**32 - 1))
 def test_arbitrary_records_of_calls_decode_or_are_refused(number, end, description, places, address, buffer):
     """Whatever lengths, kinds and addresses a record claims, the result is an event or a DecodeError."""
     with contextlib.suppress(DecodeError):
-        assert isinstance(decode(call(number, end, description, places, address, buffer), 0.0), events.Syscall)
+        decoded = decode(call(number, end, description, places, address, buffer), 0.0)
+        assert isinstance(decoded.event, events.Syscall)

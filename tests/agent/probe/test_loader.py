@@ -19,9 +19,10 @@ from pathlib import Path
 if sys.argv[1] == "nobody": os.setuid(65534)
 from agent.cgroups import Hierarchy
 from agent.probe.loader import start
+from agent.probe.sizes import Sizes
 from agent.probe.source import ProbeError
 try:
-    start(int(sys.argv[2]), os.getpid(), Hierarchy(1, sys.argv[3], Path("/")), [])
+    start(Sizes(int(sys.argv[2])), os.getpid(), Hierarchy(1, sys.argv[3], Path("/")), [])
 except ProbeError as error:
     print(error)
 """
@@ -53,7 +54,7 @@ def test_without_root_it_says_so(root):
 @pytest.mark.parametrize("size", ["0", "1000", "4097", "12288"])
 def test_ring_sizes_that_can_not_be(root, size):
     """A size the kernel would refuse is refused by the key's name."""
-    assert attempt("root", size, "pids") == (f"probe.ring_bytes is {size}; it must be a power of two, at least 4096")
+    assert attempt("root", size, "pids") == f"probe.bulk_ring_bytes is {size}; it must be a power of two, at least 4096"
 
 
 @pytest.mark.kernel

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.probe import bpfmap
+from agent.probe.sizes import Sizes
 from agent.probe.source import ClassCounters
 from watchkeeper import events
 
@@ -62,7 +63,7 @@ def test_counters_close_and_everything_submitted_is_decoded(fresh, tmp_path):
 
 def test_flood_is_counted_as_dropped_and_leaves_room_for_processes(fresh, tmp_path):
     """When files fill the ring their loss is counted, and a process started then is still told."""
-    watch = fresh(ring_bytes=1 << 16)
+    watch = fresh(sizes=Sizes(1 << 16, 1 << 16))
     script = OPENS + "\nif os.fork() == 0: os.execv('/bin/true', ['after-the-flood'])\nos.wait()"
     # nothing is read while the program runs: run() reads only after it has ended
     watch.run(script, str(tmp_path / "file"), "3000")
@@ -77,7 +78,7 @@ def test_flood_is_counted_as_dropped_and_leaves_room_for_processes(fresh, tmp_pa
 
 def test_reading_resumes_after_a_flood(fresh, tmp_path):
     """A ring that was full works again once it was read, over many turns around its end."""
-    watch = fresh(ring_bytes=1 << 16)
+    watch = fresh(sizes=Sizes(1 << 16, 1 << 16))
     watch.run(OPENS, str(tmp_path / "file"), "3000")
     for number in range(30):
         name = str(tmp_path / f"turn-{number}")
@@ -145,6 +146,7 @@ def test_two_probes_at_once_both_see(fresh, tmp_path):
     """Probes do not disturb each other."""
     first, second = fresh(), fresh()
     path = str(tmp_path / "file")
+    first.source.read()  # what the whole machine did while the second one started
     found = first.run(OPENS, path, "1")
     assert path in [e.path for e in found if isinstance(e, events.Open)]
     second.until(lambda e: isinstance(e, events.Open) and e.path == path)

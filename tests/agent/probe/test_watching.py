@@ -14,6 +14,7 @@ import pytest
 
 from agent.probe import syscalls
 from agent.probe.loader import KernelSource
+from agent.probe.sizes import Sizes
 from agent.probe.source import ClassCounters
 from agent.probe.syscalls import CALLS, Call, Outcomes, unserved
 from agent.probe.watched import Watched
@@ -89,7 +90,7 @@ def test_stream_of_calls_survives_changes_of_what_is_wanted(fresh):
         watch.until(lambda e: isinstance(e, Syscall) and e.task.pid == pid and e.name == "unlink")
         for turn in range(20):
             watch.source.watch(changes[turn % len(changes)])
-            watch.seen += watch.source.read()
+            watch.seen += [told.event for told in watch.source.read()]
             time.sleep(0.02)
         made = int(process.communicate()[0])
     watch.run("pass")
@@ -137,7 +138,7 @@ for number in range(300): os.close(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT
 @kernel
 def test_flood_is_counted_as_dropped(fresh, tmp_path):
     """When system calls fill the ring their loss is counted."""
-    watch = fresh(ring_bytes=1 << 16)
+    watch = fresh(sizes=Sizes(1 << 16, 1 << 16))
     watch.source.watch({"unlink": Outcomes()})
     watch.run(UNLINK + "for number in range(3000): unlink(number)")
     count = counted(watch.source)

@@ -186,6 +186,21 @@ async def test_nodes_have_a_state_and_the_missing_are_named(fleet: Any, client: 
     assert (node["state"], node["lost_events"], node["discarded"]) == ("silent", 220, {"profile_delta": 2})
 
 
+async def test_a_node_tells_what_its_kernel_knows_and_who_was_noisy(client: httpx.AsyncClient) -> None:
+    """Known behaviours, the memory and the last gap as the agent told them; null where an older one did not."""
+    first, second, third = (await client.get("/api/v1/nodes")).json()["nodes"]
+    assert [counters["known"] for counters in first["counters"]] == [39004, 20330118, 0, 88240]
+    assert first["knowledge"] == {"entries": 12034, "capacity": 65536, "generation": 7}
+    assert first["last_gap"]["seconds"] == pytest.approx(0.4, abs=1e-6)
+    assert (first["novelty"], second["last_gap"], second["counters"][0]["unaccounted"]) == ([], None, 0)
+    assert second["novelty"][2] == {
+        "whose": "container", "container_id": "c0ffee" * 10 + "abcd", "container_name": "web", "pod_namespace": "shop",
+        "pod_name": "web-6d4cf56db6-x2x9k", "event_class": "open", "submitted": 740, "dropped": 1, "withheld": 0,
+        "unlisted": 0, "expired": 2, "evicted": 0,
+    }  # fmt: skip
+    assert (third["novelty"], third["knowledge"], third["last_gap"]) == (None, None, None)
+
+
 async def test_node_token_is_kept_as_a_hash_only(fleet: Any, client: httpx.AsyncClient) -> None:
     """The answer is the only place the token ever is; a new one replaces it."""
     first = (await client.post("/api/v1/nodes/worker-4/token")).json()["token"]

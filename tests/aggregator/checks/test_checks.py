@@ -36,6 +36,7 @@ RUNNING = Container(
     "id", "web", image_digest="sha256:1", pod_namespace="ns", workload="Deployment/web", started_at=9500.0
 )
 LOSSY = "loses 1.0% of events or more"
+UNACCOUNTED = "can not account for 1.0% of events or more"
 LEARNED = MergedProfile(KEY, ProfileState.LEARNED, (), 60.0, 9500.0, 9600.0)
 
 
@@ -75,8 +76,10 @@ def test_a_healthy_agent_passes() -> None:
         (replace(HEALTHY, probe_state="detached"), "probe is detached, not attached"),
         (replace(HEALTHY, probe_state=""), "probe is in an unknown state, not attached"),
         (replace(HEALTHY, missing_hooks=("io_uring",)), "missing hooks: io_uring"),
-        (replace(HEALTHY, counters=(ClassCounters("open", 9999, 0, 990, 10, 990, 0),)), LOSSY),
-        (replace(HEALTHY, counters=(ClassCounters("open", 9999, 0, 1000, 0, 990, 10),)), LOSSY),
+        (replace(HEALTHY, counters=(ClassCounters("open", 1000, 0, 990, 10, 990, 0),)), LOSSY),
+        (replace(HEALTHY, counters=(ClassCounters("open", 1000, 0, 1000, 0, 990, 10),)), LOSSY),
+        (replace(HEALTHY, counters=(ClassCounters("open", 9999, 8888, 1010, 0, 1010, 0),)), UNACCOUNTED),
+        (replace(HEALTHY, counters=(ClassCounters("open", 9999, 9090, 1010, 0, 1010, 0),)), UNACCOUNTED),
         (replace(HEALTHY, canary_at=NOW - 36), "does not see its own canary act through the kernel"),
         (replace(HEALTHY, canary_at=0.0), "does not see its own canary act through the kernel"),
         (replace(HEALTHY, agent_version="0.0.9"), "version 0.0.9 is older than 0.1.0"),

@@ -175,6 +175,7 @@ async def test_text_has_contrast(page: Page, url: str, scheme: str) -> None:
         "/findings",
         f"/findings/{1:032x}",
         "/nodes",
+        "/nodes/worker-2",
         "/profiles",
         "/policies",
         "/policies/Shop",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,11 @@ from aggregator.definition_files import DefinitionFiles
 from aggregator.definitions import Definitions
 from aggregator.evaluation import Evaluation
 from aggregator.live import Live
-from aggregator.records import Interval, Status
+from aggregator.records import ClassCounters, Interval, Knowledge, Status
 from aggregator.store.sqlite import SqliteStore
 from aggregator.store.thread import StoreThread
 from aggregator.web.controls import Segment, history
-from aggregator.web.rendering import codes, delay, duration, size, when
+from aggregator.web.rendering import codes, delay, duration, share, size, when
 from watchkeeper.findings import Finding, Severity
 
 PAGES = (
@@ -209,6 +211,41 @@ async def test_empty_aggregator_says_what_to_do_next(tmp_path: Path) -> None:
     assert "Nothing sealed yet" in texts["/evidence"]
 
 
+async def test_a_nodes_page_tells_what_the_kernel_remembers(fleet: Any, browser: httpx.AsyncClient) -> None:
+    """How full it is and who burdens it; of an older agent, and of one without a memory, that there is nothing."""
+    first, second, third = [(await browser.get(f"/nodes/worker-{n}")).text for n in (1, 2, 3)]
+    assert "12\u202f034 of 65\u202f536" in first
+    assert ("Noisiest containers" in first, "Noisiest containers" in second) == (False, True)
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in second
+    assert "no gap known" in second
+    assert "This agent does not tell it" in third
+    node = (await fleet.store.call("nodes"))[0]
+    await fleet.store.call("heartbeat", replace(node, knowledge=Knowledge(0, 0, 0)))
+    assert "no memory of judged behaviours" in (await browser.get("/nodes/worker-1")).text
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"),
+    [
+        (1103, "open: 3 events are in none of the counts (they may have been under way while these were read)."),
+        (2000, "open: 900 events are in none of the counts."),
+        (900, "open: 200 events too many are in the counts."),
+        (1100, ""),
+    ],
+)
+async def test_counts_that_do_not_add_up_are_shown(
+    fleet: Any, browser: httpx.AsyncClient, seen: int, told: str
+) -> None:
+    """Each class by which number, and nothing is called accounted for then."""
+    node = (await fleet.store.call("nodes"))[0]
+    counters = (ClassCounters("open", seen, 1000, 100, 0, 100, 0),)
+    await fleet.store.call("heartbeat", replace(node, counters=counters))
+    text = (await browser.get("/nodes/worker-1")).text
+    assert re.findall(r"open: \d+ events [^<]+", text) == ([told] if told else [])
+    assert ("every event accounted for" in text) == (seen in (1100, 1103))
+    assert "not told" in text
+
+
 def test_history_counts_unrecorded_time_as_unknown() -> None:
     """Half a period without any record, a quarter passing, a quarter partly known: a quarter held, rest unknown."""
     intervals = [Interval("c", Status.PASS, 150, 175), Interval("c", Status.PARTIAL, 175)]
@@ -222,6 +259,9 @@ def test_values_read_well() -> None:
     assert [duration(s) for s in (0, 59, 60, 3599, 7200, 200000)] == ["0 s", "59 s", "1 min", "59 min", "2 h", "2 d"]
     assert [size(b) for b in (0, 1023, 1024, 45 << 20, 3 << 40)] == ["0 B", "1023 B", "1.0 KiB", "45.0 MiB", "3072 GiB"]
     assert [delay(s) for s in (-1, 0.25, 75)] == ["0 ms", "250 ms", "1 min"]
+    assert [share(*parts) for parts in ((0, 0), (0, 9), (1, 10**6), (3, 1000), (5, 9))] == [
+        "-", "0 %", "< 0.01 %", "0.3 %", "56 %",
+    ]  # fmt: skip
     assert when(0, 5) == "never"
     assert 'title="1970-01-01 00:01:40 UTC" data-at="100">20 s ago' in when(100, 120)
     assert "in 2 min" in when(240, 120)

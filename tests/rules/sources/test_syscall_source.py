@@ -195,59 +195,6 @@ def test_conditions(condition: str, event: Activity, expected: bool) -> None:
     assert matches(f"evt.type exists and {condition}", event) is expected
 
 
-@pytest.mark.parametrize(
-    ("name", "operator", "literals", "varies"),
-    [
-        ("proc.name", "=", ["x"], False),
-        ("proc.cmdline", "contains", ["x"], False),
-        ("proc.aname", "=", ["x"], False),
-        ("proc.pid", "=", ["1"], True),
-        ("proc.duration", "<", ["1"], True),
-        ("user.name", "=", ["root"], False),
-        ("container.image.repository", "in", ["a"], False),
-        ("evt.num", "=", ["0"], True),
-        ("evt.rawres", ">=", ["0"], False),
-        ("evt.rawres", "<", ["0"], False),
-        ("evt.rawres", ">", ["0"], True),
-        ("evt.rawres", "in", ["0", "1"], True),
-        ("evt.rawres", "=", ["-1"], True),
-        ("evt.rawres", "=", ["-115"], False),
-        ("evt.res", "=", ["SUCCESS"], False),
-        ("evt.res", "in", ["SUCCESS", "EINPROGRESS"], False),
-        ("evt.res", "=", ["ENOENT"], True),
-        ("evt.res", "startswith", ["E"], False),
-        ("evt.res", "startswith", ["EA"], True),
-        ("fd.num", ">=", ["0"], False),
-        ("fd.num", "=", ["-1"], False),
-        ("fd.num", "=", ["2"], True),
-        ("fd.name", "startswith", ["/etc/"], False),
-        ("fd.name", "contains", ["docker.sock"], False),
-        ("fd.name", "contains", [":443"], True),
-        ("fd.name", "in", ["/a", "/b"], False),
-        ("fd.name", "glob", ["/proc/*/environ"], False),
-        ("fd.name", "glob", ["*:443"], True),
-        ("fd.name", "exists", [], False),
-        ("fd.name", "", [], True),
-        ("fd.directory", "in", ["/etc"], False),
-        ("fd.sip", "=", ["10.0.0.1"], False),
-        ("fd.sport", "=", ["80"], False),
-        ("fd.cport", "=", ["80"], True),
-        ("fd.port", "in", ["80"], True),
-        ("fd.sip.name", "=", ["x"], True),
-        ("evt.arg.flags", "contains", ["O_TRUNC"], True),
-        ("evt.arg.oldpath", "in", ["/etc"], False),
-        ("evt.arg.request", "contains", ["PTRACE_ATTACH"], False),
-        ("evt.arg.size", "=", ["3"], True),
-        ("evt.is_open_write", "=", ["true"], False),
-        ("evt.buffer", "contains", ["x"], True),
-        ("thread.cap_effective", "contains", ["CAP_BPF"], True),
-    ],
-)
-def test_what_differs_within_a_behaviour(name: str, operator: str, literals: list[str], varies: bool) -> None:
-    """A verdict may be kept for a behaviour only if the comparison comes out alike for all its events."""
-    assert SOURCE.fields[name].varies(operator, literals) is varies
-
-
 def test_time_and_type() -> None:
     """The source tells when an event happened, in nanoseconds, and what type it has."""
     event = opened("/x")

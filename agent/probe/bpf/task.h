@@ -1,0 +1,96 @@
+/* Who acted, told in the header of each record, and the scratch that records are made in. */
+
+static __always_inline void fill(struct header *header, u32 type, struct task_struct *task, u64 cgroup,
+                                 struct id context) {
+    struct task_struct *leader = READ(task, group_leader);
+    struct task_struct *parent = READ(task, real_parent);
+    struct cred *cred = READ(task, cred);
+    struct nsproxy *proxy = READ(task, nsproxy);
+    struct net *net = READ(proxy, net_ns);
+    header->type = type;
+    header->flags = 0;
+    header->at = bpf_ktime_get_boot_ns();
+    header->cgroup = cgroup;
+    header->context = context;
+    header->epoch = epoch_of(cgroup);
+    header->start = READ(leader, start_boottime);
+    header->parent_start = group_start(parent);
+    header->tgid = READ(task, tgid);
+    header->parent_tgid = READ(parent, tgid);
+    header->uid = READ(cred, uid_val);
+    header->gid = READ(cred, gid_val);
+    header->effective_uid = READ(cred, euid_val);
+    header->effective_gid = READ(cred, egid_val);
+#ifdef HAS_task_struct_loginuid_val
+    header->login_uid = READ(task, loginuid_val);
+#else
+    header->login_uid = -1;
+#endif
+    header->netns = READ(net, ns_inum);
+    header->generation = 0;
+    header->key = (struct id){};
+    READ_BYTES(header->comm, sizeof(header->comm), leader, comm);
+}
+
+/* The number a process id, group or session has in the namespace of that level; 0 when it is outside of it. */
+static __always_inline u32 number_at(struct pid *pid, u32 level) {
+    u32 number = 0;
+    if (READ(pid, level) >= level)
+        bpf_probe_read_kernel(&number, sizeof(number), (void *)&pid->numbers + level * SIZE_upid);
+    return number;
+}
+
+static __always_inline void identify(struct identity *identity, struct task_struct *task) {
+    struct cred *cred = READ(task, cred);
+    struct signal_struct *signal = READ(task, signal);
+    struct pid *thread = READ(task, thread_pid);
+    struct pid *process = READ(signal, pids[1]);
+    struct pid *group = READ(signal, pids[2]);
+    struct pid *session = READ(signal, pids[3]);
+    u32 level = READ(thread, level);
+    identity->effective = READ(cred, cap_effective);
+    identity->permitted = READ(cred, cap_permitted);
+    identity->inheritable = READ(cred, cap_inheritable);
+    identity->thread = READ(task, pid);
+    identity->virtual_pid = number_at(process, level);
+    identity->virtual_thread = number_at(thread, level);
+    identity->group = number_at(group, 0);
+    identity->virtual_group = number_at(group, level);
+    identity->session = number_at(session, 0);
+    identity->virtual_session = number_at(session, level);
+    identity->unused = 0;
+}
+
+static __always_inline void release(struct scratch *scratch) {
+    __sync_fetch_and_add(&scratch->busy, -1);
+}
+
+/* The per-CPU scratch. Tracepoints run with preemption off on kernels known today; should one ever be entered while
+ * another uses the scratch, the second is counted as dropped instead of mixing two records. */
+static __always_inline struct scratch *borrow(u32 class, u32 fixed_size) {
+    int zero = 0;
+    struct scratch *scratch = scratches.lookup(&zero);
+    if (!scratch)
+        return 0;
+    if (__sync_fetch_and_add(&scratch->busy, 1)) {
+        release(scratch);
+        COUNT(class, dropped);
+        return 0;
+    }
+    scratch->end = fixed_size;
+    return scratch;
+}
+
+static __always_inline struct pt_regs *arguments(void) {
+    return (struct pt_regs *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
+}
+
+static __always_inline struct file *file_of(struct task_struct *task, u32 descriptor) {
+    struct files_struct *files = READ(task, files);
+    struct fdtable *table = READ(files, fdt);
+    if (descriptor >= READ(table, max_fds))
+        return 0;
+    struct file **slots = READ(table, fd);
+    struct vfsmount *slot = (void *)(slots + descriptor); /* any structure that begins with a pointer */
+    return (void *)READ(slot, mnt_root);
+}
