@@ -1,4 +1,4 @@
-"""What ``watchkeeper agent`` becomes, so that the agent holds nothing of the program's: ``python -m agent [FILE]``."""
+"""What ``watchkeeper agent`` becomes: a process that holds nothing of the program's. ``python -m agent [FILE]``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from agent import memory
 
 
 def main(arguments: list[str]) -> int:
-    """Run the agent with the configuration in the file, if there is one; returns the exit status."""
+    """Run the agent with the configuration in the file, if one is named; returns the exit status."""
     memory.be_frugal()
     from agent.config import load
-    from agent.start import start
+    from agent.pipeline import main as run
     from watchkeeper.settings import SettingsError
 
     try:
@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
     except SettingsError as error:
         sys.stderr.write(f"watchkeeper: {error}\n")
         return 2
-    return start(settings)
+    return run(settings)
 
 
 if __name__ == "__main__":

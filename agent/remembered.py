@@ -14,7 +14,7 @@ Subject = tuple[ProfileKey, tuple[Behaviour, ...]]
 class Memory(Protocol):
     """What is asked of the source of events: see ``agent.probe.source.Source``."""
 
-    def settle(self, ticket: Ticket, subject: int = 0) -> None: ...
+    def settle(self, ticket: Ticket, subject: int = 0, by_object: bool = False) -> None: ...
 
     def remember(self) -> None: ...
 
@@ -41,6 +41,11 @@ class Remembered:
             return
         number = self._numbers.setdefault((key, of), len(self._numbers) + 1)
         self._memory.settle(ticket, number)
+
+    def settle_by_rules(self, ticket: Ticket | None, by_object: bool) -> None:
+        """No rule in force matches the ticket's behaviour; ``by_object``: nor however its object is called."""
+        if ticket is not None:
+            self._memory.settle(ticket, by_object=by_object)
 
     def remember(self) -> None:
         """What was settled is stored durably: the kernel may end it from now on."""

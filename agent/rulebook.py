@@ -13,7 +13,6 @@ from rules.ruleset import CompiledRule, load
 from rules.sources.activity import Activity
 from rules.sources.sockets import CHARACTERS
 from rules.sources.syscall import SOURCE
-from rules.sources.typed_paths import depends_on_typed_path
 from watchkeeper.findings import Container
 from watchkeeper.policies import DetectionSet, Policy
 
@@ -38,13 +37,15 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """``settled``: no rule in force can hit any event of the same behaviour, so that none need be judged again."""
+    """``settled``: no rule in force can hit any event of the same behaviour, so that none need be judged again.
+    ``by_object``: nor one that names the same object with other words."""
 
     hits: tuple[Hit, ...] = ()
     settled: bool = False
+    by_object: bool = False
 
 
-_SETTLED, _UNSETTLED = Judgement(settled=True), Judgement()
+_SETTLED, _UNSETTLED = Judgement(settled=True, by_object=True), Judgement()
 
 
 class Rulebook:
@@ -94,7 +95,6 @@ class Rulebook:
             connected=may(fd__connected=True),
             local=any(may(**_NO_ADDRESS, fd__type=kind, fd__typechar=character) for kind, character in _LOCAL_KINDS),
             environment=any(name in _ENVIRONMENT for name, _ in self._rules.fields),
-            typed=event_type in OPENS and any(_reads_typed(rule, event_type) for rule in self._rules.rules),
         )
 
     def judge(self, activity: Activity) -> Judgement:
@@ -102,11 +102,12 @@ class Rulebook:
         settled: what is missing now may be known the next time."""
         verdict = self._rules.judge(activity)
         known = activity.process is not None
-        if not verdict.possible:
+        if not verdict.conceivable:
             return _SETTLED if known else _UNSETTLED
         hits = [Hit(rule, policies, activity) for rule in verdict.hits if (policies := self._covering(rule, activity))]
         settled = known and not any(self._covering(rule, activity) for rule in verdict.possible)
-        return Judgement(tuple(hits), settled)
+        by_object = known and not any(self._covering(rule, activity) for rule in verdict.conceivable)
+        return Judgement(tuple(hits), settled, by_object)
 
     def _covering(self, rule: CompiledRule, activity: Activity) -> tuple[Policy, ...]:
         return tuple(each for each in self._policies[rule.name] if _covers(each, activity.container))
@@ -122,13 +123,6 @@ def _by_rule(detection: DetectionSet) -> Mapping[str, tuple[Policy, ...]]:
             for rule in policy.rules:
                 found[rule] = (*found.get(rule, ()), policy)
     return found
-
-
-def _reads_typed(rule: CompiledRule, event_type: str) -> bool:
-    """Whether its verdict on successful openings depends on the path as typed; failed ones have no other path."""
-    if not any(depends_on_typed_path(event_type, field) for field in rule.fields_of(event_type)):
-        return False
-    return rule.may_match({"evt.type": event_type, "evt.failed": False, "evt.res": "SUCCESS"})
 
 
 def _covers(policy: Policy, container: Container | None) -> bool:

@@ -61,7 +61,7 @@ class Rulings:
     def take(self, event: Exec | Syscall, ticket: Ticket | None = None) -> bool:
         """Judge the event, or keep it until its container is named; True when it waits."""
         if event.name not in self.rulebook.event_types:
-            self._remembered.settle(ticket)
+            self._remembered.settle_by_rules(ticket, by_object=True)
             return False
         cgroup = event.task.cgroup
         activity = self._activity(event, self._containers.find(cgroup))
@@ -99,7 +99,7 @@ class Rulings:
         for hit in judgement.hits:
             self._on_hit(hit)
         if judgement.settled:
-            self._remembered.settle(ticket)
+            self._remembered.settle_by_rules(ticket, judgement.by_object)
 
     def _activity(self, event: Exec | Syscall, container: Container | None) -> Activity:
         known = self._processes.actor(event.task)

@@ -198,7 +198,8 @@ def _attach(settings: Settings) -> _Probe:
     with ThreadPoolExecutor(1) as aside:  # rules are compiled here while a child compiles the hooks
         kept = stored(Path(settings.state_directory))
         compiling = aside.submit(Rulebook, kept, match_all=not settings.rules.first_match)
-        source = loader.start(sizes, os.getpid(), hierarchy, sensitive_names(settings))
+        directory = Path(settings.state_directory)
+        source = loader.start(sizes, os.getpid(), hierarchy, sensitive_names(settings), directory)
     try:
         rulebook = compiling.result()
         source.watch(rulebook.syscalls)

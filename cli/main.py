@@ -52,7 +52,8 @@ def agent(config: Path | None, check_config: bool) -> None:
         click.echo("The configuration is usable.")
         return
     # The same process from now on, but without what it took to read the command line: it runs for months.
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "agent", *([str(config)] if config else [])])
+    arguments = [sys.executable, "-P", "-m", "agent", *([str(config)] if config else [])]
+    os.execv(sys.executable, arguments)  # noqa: S606 -- no shell on purpose
 
 
 @cli.group(invoke_without_command=True)

@@ -142,6 +142,10 @@ class Source(Protocol):
         """When it happened: nanoseconds since 1970."""
         ...
 
+    def is_worded(self, event_type: str, name: str, argument: str | None) -> bool:
+        """Whether the field depends on how the caller worded the name of the object, and not on the object alone."""
+        ...
+
 
 def simple(get: Extractor) -> Callable[[str | None], Extractor]:
     """For fields without an argument."""

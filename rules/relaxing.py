@@ -17,11 +17,13 @@ same behaviour. Both are the condition itself where nothing in it varies."""
 
 
 class Relaxing:
-    """Relaxed conditions of a graph for events of one type, made of nodes of the same graph."""
+    """Relaxed conditions of a graph for events of one type, made of nodes of the same graph. ``worded``: what depends
+    on how the caller worded the name of the object counts as varying, too."""
 
-    def __init__(self, graph: Graph, event_type: str) -> None:
+    def __init__(self, graph: Graph, event_type: str, worded: bool = False) -> None:
         self._graph = graph
         self._event_type = event_type
+        self._worded = worded
         self._bounds: dict[int, Bounds] = {}
 
     def relaxed(self, roots: Sequence[int]) -> list[int]:
@@ -48,7 +50,7 @@ class Relaxing:
 
     def _of_comparison(self, number: int, test: Test | Pair) -> Bounds:
         variations = test.variations
-        if True in variations:
+        if True in variations or (self._worded and self._is_worded(test)):
             return TRUE, FALSE
         places = [each for each in variations if isinstance(each, Where) and each.of_type(self._event_type)]
         if not places:
@@ -61,3 +63,8 @@ class Relaxing:
             self._graph.junction(False, (number, differs)),
             self._graph.junction(True, (number, self._graph.negation(differs))),
         )
+
+    def _is_worded(self, test: Test | Pair) -> bool:
+        fields = test.taken.fields if isinstance(test, Test) else test.left.fields | test.right.fields
+        worded = self._graph.source.is_worded
+        return any(worded(self._event_type, field.name, field.argument) for field in fields)

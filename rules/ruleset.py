@@ -37,7 +37,7 @@ class SourceRules:
         self._graph = graph
         self._match_all = match_all
         self._judges: dict[str, RulesOfType] = {}
-        self._written: dict[tuple[Roots, tuple[int, ...]], RulesOfType] = {}
+        self._written: dict[tuple[Roots, tuple[int, ...], tuple[int, ...]], RulesOfType] = {}
         self._roots: dict[str, Roots] = {}
         self._possible: dict[tuple[str | None, frozenset[str]], Possibility] = {}
 
@@ -49,8 +49,8 @@ class SourceRules:
         """The same, and the rules that another event of the same behaviour might match."""
         event_type = self.source.event_type(event)
         rules = self._judges.get(event_type) or self._of_new_type(event_type)
-        possible = rules.find_possible(event)
-        return rules.verdict(event, possible) if possible else NOTHING
+        conceivable = rules.find_conceivable(event)
+        return rules.verdict(event, conceivable) if conceivable else NOTHING
 
     def may_match(self, assumed: Mapping[str, Value | None]) -> bool:
         """False only if no rule can match an event with these fields, by name like ``proc.aname[2]`` (None: the event
@@ -69,10 +69,11 @@ class SourceRules:
         roots = self._of_type(event_type)
         exact = [node for _, node in roots]
         relaxed = Relaxing(self._graph, event_type).relaxed(exact)
-        key = roots, tuple(relaxed)
+        loosest = Relaxing(self._graph, event_type, worded=True).relaxed(exact)
+        key = roots, tuple(relaxed), tuple(loosest)
         if key not in self._written:
             rules = [self.rules[position] for position, _ in roots]
-            self._written[key] = RulesOfType(self._graph, rules, exact, relaxed, self._match_all)
+            self._written[key] = RulesOfType(self._graph, rules, exact, relaxed, loosest, self._match_all)
         self._judges[event_type] = self._written[key]
         return self._judges[event_type]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 _MAP_LOOKUP, _MAP_UPDATE, _MAP_DELETE = 1, 2, 3
 _LOOKUP_BATCH, _UPDATE_BATCH, _DELETE_BATCH = 24, 26, 27
+_MAP_CREATE, _PROGRAM_LOAD = 0, 5
 _PROGRAM_NEXT_ID, _OBJECT_INFO, _RAW_TRACEPOINT_OPEN, _LINK_CREATE = 11, 15, 17, 28
 _NUMBERS = {"x86_64": 321, "aarch64": 280}
 _ANY = 0
@@ -149,6 +150,33 @@ def possible_cpus() -> int:
     """How many values a per-CPU map has: the kernel's possible CPUs, not the ones online."""
     text = Path("/sys/devices/system/cpu/possible").read_text().strip()
     return int(text.rpartition(",")[2].rpartition("-")[2]) + 1
+
+
+def create(name: str, kind: int, key_size: int, value_size: int, entries: int, flags: int) -> int:
+    """The new map's descriptor."""
+    request = attributes("@IIIII", kind, key_size, value_size, entries, flags)
+    struct.pack_into("16s", request, 28, name.encode()[:15])
+    return call(_MAP_CREATE, request)
+
+
+def shape(descriptor: int) -> tuple[int, int, int, int, int]:
+    """Of a map: type, sizes of key and value, entries, flags."""
+    info = ctypes.create_string_buffer(88)
+    call(_OBJECT_INFO, attributes("@IIQ", descriptor, len(info), ctypes.addressof(info)))
+    kind, _, key_size, value_size, entries, flags = struct.unpack_from("@6I", info)
+    return kind, key_size, value_size, entries, flags
+
+
+def load_program(name: str, kind: int, instructions: bytes, attach_type: int) -> int:
+    """The new program's descriptor; ``attach_type`` -1: none is expected."""
+    text, license_name = _buffer(instructions), ctypes.create_string_buffer(b"GPL")
+    request = attributes(
+        "@IIQQ", kind, len(instructions) // 8, ctypes.addressof(text), ctypes.addressof(license_name)
+    )
+    struct.pack_into("16s", request, 48, name.encode()[:15])
+    if attach_type >= 0:
+        struct.pack_into("@I", request, 68, attach_type)
+    return call(_PROGRAM_LOAD, request)
 
 
 def program_ids() -> list[int]:

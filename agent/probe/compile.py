@@ -1,8 +1,8 @@
-"""The short-lived child that compiles, loads and attaches: the only code that imports BCC.
+"""The short-lived child that compiles, loads and attaches.
 
 ``python -m agent.probe.compile FD`` reads a request (JSON) from the socket FD, answers with a description (JSON) and
-every descriptor that keeps the probe alive (SCM_RIGHTS), and ends, taking BCC's 100 MB with it. Programs stay attached
-as long as someone holds their descriptors.
+every descriptor that keeps the probe alive (SCM_RIGHTS), and ends, taking with it the 100 MB that BCC may have taken.
+Programs stay attached as long as someone holds their descriptors.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from typing import Any
 
 from agent.probe import attach, bpfmap, headers, kernel, syscalls
 from agent.probe.btf import NOWHERE, Btf, definitions
+from agent.probe.compiled import kept
 from agent.probe.hooks import HOOKS, PROGRAM_TYPES, Hook, Kind
-from agent.probe.program import RDONLY_CAST, instructions
+from agent.probe.module import Module
+from agent.probe.program import RDONLY_CAST
 from agent.probe.source import ProbeError
 
 SOURCES = (
@@ -36,6 +38,8 @@ MAPS = (
     "bulk", "critical", "counters", "sensitive", "specs", "shares", "allowances", "tallies", "judged", "control",
     "programs",
 )  # fmt: skip
+"""Those that the agent holds on to."""
+INNER_MAPS = ("begun", "scratches", "contexts", "recent", "candidates", "names")
 NAME_BYTES = 32  # NAME in bpf/openings.c
 PROCESSES = 65_536  # whose contexts are kept
 CGROUPS = 8_192  # whose shares are kept
@@ -77,10 +81,15 @@ def build(request: dict[str, Any], directory: Path) -> tuple[dict[str, Any], lis
     exit_arguments = btf.tracepoint_arguments("sched_process_exit")
     if exit_arguments and exit_arguments > 1:
         prologue += "#define EXIT_TELLS_GROUP_DEAD 1\n"
+    inner = INNER_MAPS if "EXIT_TELLS_GROUP_DEAD" in prologue else (*INNER_MAPS, "ended")
     rdonly_cast = btf.function("bpf_rdonly_cast")
     btf.close()
     described = time.monotonic()
-    module = Module(prologue + "".join(read_source(name) for name in SOURCES), rdonly_cast)
+    text = prologue + "".join(read_source(name) for name in SOURCES)
+    where = Path(request["kept_in"]) if request["kept_in"] else None
+    programs = dict.fromkeys((*(hook.program for hook in HOOKS), syscalls.PROGRAM))
+    module = Module(kept(where, text, (*MAPS, *inner), programs), rdonly_cast)
+    _begin(module, request["self_pid"])
     compiled = time.monotonic()
     mounts = attach.Mounts()
     attached = attach_all(module, mounts)
@@ -104,6 +113,13 @@ def build(request: dict[str, Any], directory: Path) -> tuple[dict[str, Any], lis
     return answer, list(maps.values()) + attached.descriptors
 
 
+def _begin(module: Module, self_pid: int) -> None:
+    """What differs from one run to the next."""
+    table = bpfmap.Map(module.map("begun"), 8)
+    for number, value in enumerate((self_pid, secrets.randbits(64), secrets.randbits(64))):
+        table.update(struct.pack("@I", number), struct.pack("@Q", value))
+
+
 def read_source(name: str) -> str:
     return (Path(__file__).parent / "bpf" / name).read_text() + "\n"
 
@@ -118,14 +134,11 @@ def generate(btf: Btf, request: dict[str, Any]) -> tuple[str, list[str]]:
     if lacking := [name for name in kernel.ESSENTIAL if name in missing]:
         raise ProbeError(f"this kernel's structures lack {', '.join(lacking)}; run a kernel of version 5.15 or later")
     constants = {
-        "SELF": request["self_pid"],
         "BULK_PAGES": request["bulk_bytes"] // 4096,
         "CRITICAL_PAGES": request["critical_bytes"] // 4096,
         "KNOWN_ENTRIES": request["known_entries"],
         "PROCESSES": PROCESSES,
         "CGROUPS": CGROUPS,
-        "HASH_KEY_0": f"{secrets.randbits(64)}ULL",
-        "HASH_KEY_1": f"{secrets.randbits(64)}ULL",
         "SENSITIVE_LENGTHS": f"{_length_mask(request['sensitive_names'])}ULL",
         "CGROUP_VERSION": request["cgroup_version"],
         "CGROUP_SUBSYSTEM": _subsystem(btf, request),
@@ -226,53 +239,6 @@ def _fill_sensitive(module: Module, descriptor: int, names: list[str]) -> None:
     for name in names:
         table.update(os.fsencode(name)[: NAME_BYTES - 1].ljust(NAME_BYTES, b"\0"), b"\1")
 
-
-class Module:
-    """A compiled BCC module. Raises ProbeError when BCC is not there or can not compile."""
-
-    def __init__(self, text: str, rdonly_cast: int) -> None:
-        self._rdonly_cast = rdonly_cast
-        try:
-            import bcc
-            from bcc.libbcc import lib
-        except ImportError as error:
-            raise ProbeError(_NO_BCC) from error
-        if not hasattr(bcc, "BPF"):
-            raise ProbeError(_NO_BCC)
-        self._lib = lib
-        try:
-            self._bpf = bcc.BPF(text=text, cflags=["-w"])
-        except Exception as error:  # BCC raises the bare class
-            raise ProbeError(f"BCC could not compile the hooks: {error}") from error
-        self._loaded: dict[tuple[str, int], int] = {}
-
-    def map(self, name: str) -> int:
-        return int(self._lib.bpf_table_fd(self._bpf.module, name.encode()))
-
-    def load(self, function: str, kind: int, attach_type: int) -> int:
-        """The program's descriptor. One function is loaded once for each attach type. OSError when refused."""
-        key = (function, attach_type)
-        if key not in self._loaded:
-            name = function.encode()
-            start = self._lib.bpf_function_start(self._bpf.module, name)
-            text = instructions(start, self._lib.bpf_function_size(self._bpf.module, name), self._rdonly_cast)
-            descriptor = self._lib.bcc_func_load(
-                self._bpf.module, kind, name, ctypes.addressof(text), len(text),
-                self._lib.bpf_module_license(self._bpf.module),
-                self._lib.bpf_module_kern_version(self._bpf.module),
-                0, None, 0, None, attach_type,
-            )  # fmt: skip
-            if descriptor < 0:
-                code = ctypes.get_errno()
-                raise OSError(code, f"the kernel refused program {function}: {os.strerror(code)}")
-            self._loaded[key] = descriptor
-        return self._loaded[key]
-
-
-_NO_BCC = (
-    "BCC's Python module is not there; install the package python3-bpfcc (not PyPI's bcc, which is another program) "
-    "and run the agent with the system's Python or a virtual environment that has --system-site-packages"
-)
 
 if __name__ == "__main__":
     sys.exit(main())

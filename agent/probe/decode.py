@@ -14,6 +14,7 @@ from agent.probe.record import (
     UPPER_LAYER,
     Buffer,
     DecodeError,
+    Header,
     address,
     c_string,
     device_number,
@@ -71,8 +72,12 @@ def decode(record: Buffer, boot: float) -> Decoded:
         event = _event(name, record, found.flags, boot + found.at / 1e9, found.task)
     except (struct.error, IndexError, ValueError) as error:
         raise DecodeError(f"a record of class {name} is malformed: {error}") from error
-    ticket = Ticket(found.key, found.generation, found.task.cgroup, name) if found.key else None
-    return Decoded(found.at, event, ticket)
+    return Decoded(found.at, event, _ticket(name, record, found) if found.key else None)
+
+
+def _ticket(name: str, record: Buffer, found: Header) -> Ticket:
+    by_object = decode_syscall.by_object(record) if name == "syscall" else b""
+    return Ticket(found.key, found.generation, found.task.cgroup, name, by_object)
 
 
 def _event(name: str, record: Buffer, flags: int, when: float, who: Task) -> AnyEvent:

@@ -12,9 +12,16 @@ from agent.probe.syscalls import NONE, PLAIN, RESULT, Call, Form, on_machine
 from watchkeeper.events import Descriptor, Syscall, Task
 
 _FIXED = struct.Struct("@11qQQiIIIHHIIIII")
+_BY_OBJECT = slice(HEADER.size + IDENTITY.size, HEADER.size + IDENTITY.size + 16)
 _PLACE = struct.Struct("@IIII")
 _ADDRESS = 112
 _CREATES = 0o100 | 0o20000000  # O_CREAT, O_TMPFILE: without them there is no mode
+
+
+def by_object(record: Buffer) -> bytes:
+    """The key without the wording of names; empty: it has none."""
+    key = bytes(record[_BY_OBJECT])
+    return key if any(key) else b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +60,7 @@ def decode(record: Buffer, when: float, who: Task) -> Syscall:
 
 
 def _read(record: Buffer) -> _Record:
-    offset = HEADER.size + IDENTITY.size
+    offset = _BY_OBJECT.stop
     (*slots, size, inode, number_of, queued, queue_size, buffer_length, local_port, remote_port, state, number, _,
      address_length, _) = _FIXED.unpack_from(record, offset)  # fmt: skip
     call = on_machine().get(number)
@@ -62,10 +69,10 @@ def _read(record: Buffer) -> _Record:
     offset += _FIXED.size
     described = offset
     offset += descriptor.SIZE
-    places = [_PLACE.unpack_from(record, offset + i * _PLACE.size) for i in range(3)]
-    offset += 3 * _PLACE.size
     told = descriptor.sockaddr(part(record, offset, min(address_length, _ADDRESS)))
     offset += _ADDRESS
+    places = [_PLACE.unpack_from(record, offset + i * _PLACE.size) for i in range(3)]
+    offset += 3 * _PLACE.size
     passing = descriptor.Passing(number_of, inode, local_port, remote_port, state)
     found, taken = descriptor.read(record, described, offset, call, told, passing)
     offset += taken

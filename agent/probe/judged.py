@@ -17,7 +17,7 @@ PENDING_SECONDS = 10  # a judgement that takes longer does not come
 _ENTRY = struct.Struct("@HHIIIQQQ")  # state, class, generation, round, subject, hits, cgroup, since when
 ENTRY_SIZE = _ENTRY.size
 KEY_SIZE = 16
-_PENDING, _KNOWN = 1, 2
+_PENDING, _KNOWN, _NEEDLESS = 1, 2, 3
 _CROWDED = 0.75  # of all the room or of one cgroup's: from here on what was not seen for a round goes
 
 
@@ -39,12 +39,18 @@ class Judged:
         self._settled: dict[bytes, bytes] = {}
         self._steer()
 
-    def settle(self, ticket: Ticket, subject: int) -> None:
-        """It is KNOWN with the next ``remember``, if rules and profiles are the same until then."""
+    def settle(self, ticket: Ticket, subject: int, by_object: bool) -> None:
+        """It is KNOWN with the next ``remember``, if rules and profiles are the same until then; with ``by_object`` by
+        the shorter key, so that what is pending under the other need not be."""
+        if by_object and ticket.by_object:
+            self._settled[ticket.key] = self._entry(_NEEDLESS, ticket, 0)
+            self._settled[ticket.by_object] = self._entry(_KNOWN, ticket, subject)
+        else:
+            self._settled[ticket.key] = self._entry(_KNOWN, ticket, subject)
+
+    def _entry(self, state: int, ticket: Ticket, subject: int) -> bytes:
         number = CLASSES.index(ticket.event_class)
-        self._settled[ticket.key] = _ENTRY.pack(
-            _KNOWN, number, ticket.generation, self._round, subject, 0, ticket.cgroup, _now()
-        )
+        return _ENTRY.pack(state, number, ticket.generation, self._round, subject, 0, ticket.cgroup, _now())
 
     def remember(self) -> None:
         """Hand what was settled to the kernel."""
@@ -70,22 +76,24 @@ class Judged:
         held: Counter[int] = Counter()
         gone: list[bytes] = []
         cold: dict[int, list[tuple[bytes, str]]] = {}
-        now = _now()
+        now, ended = _now(), self._round
+        self.turn_away()  # what is seen while this looks belongs to the next round
         for key, value in self._map.items(KEY_SIZE):
             state, number, generation, last, subject, _, cgroup, since = _ENTRY.unpack(value)
             held[cgroup] += 1
             if self._is_over(state, generation, now - since, (cgroup, CLASSES[number])):
                 gone.append(key)
                 held[cgroup] -= 1
-            elif state == _KNOWN and last >= self._begun:
+            elif state != _KNOWN or generation != self.generation or last > ended:
+                continue
+            elif last >= self._begun:
                 seen.add(subject)
-            elif state == _KNOWN:
+            else:
                 cold.setdefault(cgroup, []).append((key, CLASSES[number]))
         self._evict(gone, cold, held, cgroup_share)
         self._map.delete_many(gone)
         self.entries = held.total()
-        self._begun = self._round = self._round + 1
-        self._steer()
+        self._begun = self._round
         return seen - {0}, held
 
     def close(self) -> None:
@@ -93,6 +101,8 @@ class Judged:
         self._control.close()
 
     def _is_over(self, state: int, generation: int, age: int, whose: tuple[int, str]) -> bool:
+        if state == _NEEDLESS:
+            return True
         if state == _PENDING and age > PENDING_SECONDS:
             self.expired[whose] += 1
             return True

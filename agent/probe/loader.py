@@ -48,9 +48,16 @@ class Description:
     seconds: dict[str, float]
 
 
-def start(sizes: Sizes, self_pid: int, hierarchy: Hierarchy, sensitive_names: Sequence[str]) -> KernelSource:
+def start(
+    sizes: Sizes,
+    self_pid: int,
+    hierarchy: Hierarchy,
+    sensitive_names: Sequence[str],
+    kept_in: Path | None = None,
+) -> KernelSource:
     """Compile, attach, and read from now on. Files are told when opened for reading if their name or their directory's
-    is one of ``sensitive_names``. Raises ProbeError."""
+    is one of ``sensitive_names``. ``kept_in``: a directory of root's where what is compiled is kept for the next start.
+    Raises ProbeError."""
     _check_machine()
     for name, size in (("bulk", sizes.bulk_bytes), ("critical", sizes.critical_bytes)):
         if size < 4096 or size & (size - 1):
@@ -60,6 +67,7 @@ def start(sizes: Sizes, self_pid: int, hierarchy: Hierarchy, sensitive_names: Se
         "sensitive_names": list(sensitive_names),
         "cgroup_version": hierarchy.version,
         "cgroup_controller": hierarchy.controller,
+        "kept_in": os.fspath(kept_in) if kept_in is not None else "",
     }
     answer, descriptors = _run_child(request)
     return KernelSource(answer, descriptors, sizes, self_pid)
@@ -119,8 +127,8 @@ class KernelSource:
         self._boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
         return [told for told in self._rings.read(limit) if not self._is_canary(told.event)]
 
-    def settle(self, ticket: Ticket, subject: int = 0) -> None:
-        self._judged.settle(ticket, subject)
+    def settle(self, ticket: Ticket, subject: int = 0, by_object: bool = False) -> None:
+        self._judged.settle(ticket, subject, by_object)
 
     def remember(self) -> None:
         self._judged.remember()
@@ -129,8 +137,9 @@ class KernelSource:
         self._judged.forget()
 
     def seen(self) -> set[int]:
+        listed = self._shares.listed()
         subjects, held = self._judged.turn(self._capacity // 4)
-        self._shares.hold(held)
+        self._shares.hold(held, listed)
         return subjects
 
     def counters(self) -> list[ClassCounters]:

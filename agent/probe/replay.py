@@ -71,7 +71,7 @@ class ReplaySource:
     def knowledge(self) -> Knowledge:
         return Knowledge()
 
-    def settle(self, ticket: Ticket, subject: int = 0) -> None:
+    def settle(self, ticket: Ticket, subject: int = 0, by_object: bool = False) -> None:
         """There are no tickets in a recording."""
 
     def remember(self) -> None:

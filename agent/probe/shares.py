@@ -11,7 +11,7 @@ from agent.probe.bpfmap import Map
 from agent.probe.hooks import CLASSES
 from agent.probe.source import NoveltyCounters
 
-_ALLOWANCE = struct.Struct("@QQQII")  # judged bytes of both rings, released entries, ignored, epoch
+_ALLOWANCE = struct.Struct("@QQqII")  # judged bytes of both rings, released entries, ignored, epoch
 _SHARE = struct.Struct("@QQQQ")  # submitted bytes of both rings, listed entries, epoch
 _TALLY_KEY = struct.Struct("@QII")
 _TALLY = struct.Struct("@QQQQ")
@@ -67,15 +67,19 @@ class Shares:
         self._of(cgroup).epoch += 1
         self._tell(cgroup, self._of(cgroup))
 
-    def hold(self, held: Mapping[int, int]) -> None:
-        """So many entries each cgroup has; what the kernel listed beyond that was released."""
-        for cgroup, allowance in self._open.items():
-            share = self._shares.lookup(struct.pack("@Q", cgroup))
-            if share is not None:
-                released = _SHARE.unpack(share[0])[2] - held.get(cgroup, 0)
-                if released != allowance.released:
-                    allowance.released = released
-                    self._tell(cgroup, allowance)
+    def listed(self) -> dict[int, int]:
+        """How many entries of each cgroup the kernel listed so far."""
+        found = {cgroup: self._shares.lookup(struct.pack("@Q", cgroup)) for cgroup in self._open}
+        return {cgroup: _SHARE.unpack(share[0])[2] for cgroup, share in found.items() if share is not None}
+
+    def hold(self, held: Mapping[int, int], listed: Mapping[int, int]) -> None:
+        """So many entries each cgroup has; what was listed beyond that, before they were counted, was released. Less
+        than none where entries are older than the kernel's count."""
+        for cgroup, count in listed.items():
+            allowance, released = self._open[cgroup], count - held.get(cgroup, 0)
+            if released != allowance.released:
+                allowance.released = released
+                self._tell(cgroup, allowance)
 
     def end(self, cgroup: int) -> None:
         """The cgroup is gone; its counters are told once more."""

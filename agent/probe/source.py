@@ -65,12 +65,14 @@ class Knowledge:
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """What the kernel waits to hear of one novel behaviour. ``key``: its 16 bytes; ``generation``: of the rules and
-    profiles when it happened."""
+    profiles when it happened. ``by_object``: the key that it shares with those that differ only in how the caller
+    worded the object's name; empty where there is none."""
 
     key: bytes
     generation: int
     cgroup: int
     event_class: str
+    by_object: bytes = b""
 
 
 class Told(NamedTuple):
@@ -96,9 +98,10 @@ class Source(Protocol):
         """Some ``limit`` events in the order in which they happened; an empty list when none wait."""
         ...
 
-    def settle(self, ticket: Ticket, subject: int = 0) -> None:
+    def settle(self, ticket: Ticket, subject: int = 0, by_object: bool = False) -> None:
         """Nothing is to be reported of this behaviour, now or when it is repeated while rules and profiles stay the
-        same. In force with the next ``remember``. ``subject``: given back by ``seen``; 0: nobody asks."""
+        same; with ``by_object`` however its object is called. In force with the next ``remember``. ``subject``: given
+        back by ``seen``; 0: nobody asks."""
         ...
 
     def remember(self) -> None:

@@ -36,8 +36,7 @@ class Outcomes:
     ``reads``: openings that succeed and neither write nor create. ``tcp``, ``connected``: calls about TCP sockets, and
     about connected sockets of the internet. ``local``: calls about descriptors that are no sockets of the internet.
     Calls without a descriptor, as failed ones often are, pass these three. ``environment``: of execve and execveat
-    only: the Exec events tell the environment. ``typed``: whether rules look at the path as the caller typed it
-    (openings only).
+    only: the Exec events tell the environment.
     """
 
     succeeded: bool = True
@@ -47,7 +46,6 @@ class Outcomes:
     connected: bool = True
     local: bool = True
     environment: bool = True
-    typed: bool = True
 
 
 class Form(Enum):

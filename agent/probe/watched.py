@@ -12,7 +12,7 @@ from agent.probe import attach, syscalls
 from agent.probe.bpfmap import Map
 from agent.probe.syscalls import Call, Outcomes
 
-_SUCCESS, _FAILURE, _READS, _TCP, _CONNECTED, _LOCAL, _ENVIRONMENT, _TYPED = (1 << bit for bit in range(8))
+_SUCCESS, _FAILURE, _READS, _TCP, _CONNECTED, _LOCAL, _ENVIRONMENT = (1 << bit for bit in range(7))
 
 
 class Watched:
@@ -124,5 +124,4 @@ def _bits(call: Call, outcomes: Outcomes) -> int:
         | _TCP * outcomes.tcp
         | _CONNECTED * outcomes.connected
         | _LOCAL * outcomes.local
-        | _TYPED * outcomes.typed
     )

@@ -36,3 +36,6 @@ class JsonSource:
 
     def time(self, event: JsonEvent) -> int:
         return event.time_ns
+
+    def is_worded(self, event_type: str, name: str, argument: str | None) -> bool:
+        return False

@@ -19,8 +19,9 @@ from rules.sources.event_fields import event_fields
 from rules.sources.path_fields import path_fields
 from rules.sources.process_fields import process_fields
 from rules.sources.socket_fields import socket_fields
-from rules.sources.syscall_names import EVENT_TYPES
+from rules.sources.syscall_names import EVENT_TYPES, OPENS
 from rules.sources.thread_fields import thread_fields
+from rules.sources.typed_paths import depends_on_typed_path
 from rules.sources.user_fields import user_fields
 
 _OPEN = ("container.label", "k8s.pod.label", "thread.cgroup", "evt.type.is")
@@ -75,6 +76,9 @@ class SyscallSource:
 
     def time(self, event: Activity) -> int:
         return moment(event)
+
+    def is_worded(self, event_type: str, name: str, argument: str | None) -> bool:
+        return event_type in OPENS and depends_on_typed_path(event_type, (name, argument))
 
 
 SOURCE = SyscallSource()

@@ -3,7 +3,6 @@ kernel found there. Of an opening that failed there is no other path."""
 
 from __future__ import annotations
 
-from rules.compiled_rule import FieldUse
 from rules.sources.parameters import PARAMETERS
 
 _PARAMETER = "name"
@@ -15,7 +14,7 @@ _TYPED = frozenset(
 )  # fmt: skip
 
 
-def depends_on_typed_path(event_type: str, use: FieldUse) -> bool:
+def depends_on_typed_path(event_type: str, use: tuple[str, str | None]) -> bool:
     """Whether the field does, for successful openings of this type."""
     name, argument = use
     if name == "evt.arg":

@@ -108,7 +108,7 @@ class FakeSource:
     def knowledge(self) -> Knowledge:
         return Knowledge()
 
-    def settle(self, ticket: Ticket, subject: int = 0) -> None:
+    def settle(self, ticket: Ticket, subject: int = 0, by_object: bool = False) -> None:
         self.settled[ticket.key] = subject
 
     def remember(self) -> None:

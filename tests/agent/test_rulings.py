@@ -78,7 +78,7 @@ class Kernel:
         self.settled: list[bytes] = []
         self.forgotten = 0
 
-    def settle(self, ticket: Ticket, subject: int = 0) -> None:
+    def settle(self, ticket: Ticket, subject: int = 0, by_object: bool = False) -> None:
         self.settled.append(ticket.key)
 
     def remember(self) -> None:
@@ -168,7 +168,7 @@ def test_only_what_a_rule_can_match_is_asked_of_the_kernel() -> None:
     book = Rulebook(detection())
     assert set(book.syscalls) == {"execve", "execveat", "openat"}
     assert book.syscalls["openat"] == Outcomes(
-        succeeded=True, failed=False, reads=True, tcp=True, connected=True, local=True, environment=False, typed=False
+        succeeded=True, failed=False, reads=True, tcp=True, connected=True, local=True, environment=False
     )
     assert Rulebook(detection(Policy("off", False, BOTH))).syscalls == {}
     assert Rulebook(EMPTY).event_types == frozenset()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FIGURES = ("seen", "suppressed", "known", "submitted", "dropped", "decoded", "lost_in_user_space")
+NOVELTY = ("withheld", "unlisted", "expired", "evicted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,30 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
+class Novelty:
+    """Of what was new to the kernel: ``withheld`` for a cgroup's own flood; told but ``unlisted``, for want of room in
+    the kernel's memory; ``expired`` without being judged; known and ``evicted``."""
+
+    withheld: int = 0
+    unlisted: int = 0
+    expired: int = 0
+    evicted: int = 0
+
+    def __sub__(self, before: Novelty) -> Novelty:
+        return Novelty(*(getattr(self, name) - getattr(before, name) for name in NOVELTY))
+
+
+@dataclass(frozen=True, slots=True)
 class Counters:
-    """By class of events."""
+    """By class of events. ``remembered``: entries of the kernel's memory then, also in a difference."""
 
     classes: Mapping[str, Count] = field(default_factory=dict)
+    novelty: Novelty = Novelty()
+    remembered: int = 0
 
     def __sub__(self, before: Counters) -> Counters:
-        return Counters({name: count - before.classes.get(name, Count()) for name, count in self.classes.items()})
+        classes = {name: count - before.classes.get(name, Count()) for name, count in self.classes.items()}
+        return Counters(classes, self.novelty - before.novelty, self.remembered)
 
     @property
     def all(self) -> Count:
@@ -67,7 +85,10 @@ class Counters:
 
 
 def read(node: Mapping[str, Any]) -> Counters:
-    """From the API's node; an agent that does not tell ``known`` has none."""
+    """From the API's node; an agent that does not tell of what it knows, or of novelty, has none."""
+    rows: list[Mapping[str, int]] = node.get("novelty") or []
     return Counters(
-        {each["event_class"]: Count(*(int(each.get(name) or 0) for name in FIGURES)) for each in node["counters"]}
+        {each["event_class"]: Count(*(int(each.get(name) or 0) for name in FIGURES)) for each in node["counters"]},
+        Novelty(*(sum(row[name] for row in rows) for name in NOVELTY)),
+        (node.get("knowledge") or {}).get("entries", 0),
     )

@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from tests.bench.accounting import Account
-from tests.bench.counters import FIGURES, Counters
+from tests.bench.counters import FIGURES, NOVELTY, Counters
 from tests.bench.load import Load
 from tests.bench.long_loads import MILLION, LongLoads
 from tests.bench.memory import Memory
@@ -145,13 +145,16 @@ class Report:
 
     def _account_table(self) -> Table:
         title = "what the agent saw, and what it cost"
-        table = _table(title, "load", "seen", "known %", "crossed %", "lost", "agent CPU s", "s/M seen", "resident MiB")
+        columns = ("seen", "known %", "crossed %", "lost", *NOVELTY, "remembered", "agent CPU s", "s/M seen", "MiB")
+        table = _table(title, "load", *columns)
         for name, account in self._all_accounts():
             count = account.counters.all
             known = 100.0 * count.known / count.seen if count.seen else 0.0
             figures = (f"{count.seen:,}", f"{known:.2f}", f"{count.crossing:.3f}", f"{count.lost:,}")
             cost = (f"{account.cpu_seconds:.3f}", f"{account.cpu_seconds_per_million:.2f}")
-            table.add_row(name, *figures, *cost, f"{account.resident_bytes / 2**20:.1f}")
+            novelty = (f"{getattr(account.counters.novelty, figure):,}" for figure in NOVELTY)
+            memory = f"{account.counters.remembered:,}"
+            table.add_row(name, *figures, *novelty, memory, *cost, f"{account.resident_bytes / 2**20:.1f}")
         return table
 
     def _class_table(self) -> Table:
@@ -187,6 +190,8 @@ def _account(account: Account) -> dict[str, Any]:
         "resident_bytes": account.resident_bytes,
         "crossing_percent": account.counters.all.crossing,
         "lost": account.counters.all.lost,
+        "novelty": {figure: getattr(account.counters.novelty, figure) for figure in NOVELTY},
+        "remembered": account.counters.remembered,
         "classes": _classes(account.counters),
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.bench import counters
-from tests.bench.counters import Count, Counters
+from tests.bench.counters import Count, Counters, Novelty
 
 
 def test_difference_and_sum_are_taken_figure_by_figure() -> None:
@@ -13,6 +13,15 @@ def test_difference_and_sum_are_taken_figure_by_figure() -> None:
     between = after - before
     assert between == Counters({"open": Count(20, 16, 0, 3, 1, 2, 1), "exec": Count(2, 0, 0, 2, 0, 2, 0)})
     assert between.all == Count(22, 16, 0, 5, 1, 4, 1)
+
+
+def test_novelty_is_summed_over_containers_and_classes() -> None:
+    """Between two heartbeats; how much the kernel remembers is a state and no count."""
+    row = {"withheld": 1, "unlisted": 2, "expired": 3, "evicted": 4, "submitted": 9}
+    before = counters.read({"counters": [], "novelty": [row], "knowledge": {"entries": 70}})
+    after = counters.read({"counters": [], "novelty": [row, row, row], "knowledge": {"entries": 80}})
+    assert after - before == Counters({}, Novelty(2, 4, 6, 8), 80)
+    assert counters.read({"counters": [], "novelty": None, "knowledge": None}) == Counters()
 
 
 def test_what_was_dropped_counts_as_crossing_and_as_lost() -> None:

@@ -99,6 +99,16 @@ def of_same_behaviour(first: Activity, chance: Random) -> Activity:
     return _around(chance, _repeated(event, at, who, chance), other, line, first.container, first.domains)
 
 
+def reworded(first: Activity, chance: Random) -> Activity:
+    """The same, but the caller called the file that it opened differently."""
+    event = first.event
+    if not isinstance(event, Syscall) or event.name not in OPENINGS or event.result < 0:
+        return first
+    words = chance.choice((*PATHS, "../x", "x"))
+    arguments = event.arguments | {"name": words}
+    return replace(first, event=msgspec.structs.replace(event, arguments=arguments, resolved={"name": words}))
+
+
 def _around(
     chance: Random,
     event: Exec | Syscall,

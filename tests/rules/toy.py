@@ -26,6 +26,9 @@ class Toy:
     def time(self, event: Event) -> int:
         return int(event.get("time", 0))
 
+    def is_worded(self, event_type: str, name: str, argument: str | None) -> bool:
+        return False
+
 
 def field(text: str) -> Field:
     """``t.names[1]`` as a field."""

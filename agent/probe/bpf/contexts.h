@@ -11,7 +11,6 @@ BPF_TABLE("hash", struct process, struct context, contexts, PROCESSES);
 
 #define OF_FORK 1001
 #define OF_PROGRAM 1002
-#define OF_OLDER 1003
 
 static __always_inline struct process process_of(struct task_struct *task) {
     struct process process = { .start = group_start(task), .tgid = READ(task, tgid) };
@@ -23,13 +22,9 @@ static __always_inline struct context context_of(struct task_struct *task) {
     struct context *found = contexts.lookup(&process);
     if (found)
         return *found;
-    struct hash hash;
-    hash_begin(&hash);
-    hash_word(&hash, OF_OLDER);
-    hash_word(&hash, process.start);
-    hash_word(&hash, process.tgid);
     struct context context = {};
-    context.program = context.whole = hash_end(&hash);
+    context.whole.high = context.program.high = process.start ^ HASH_KEY_0;
+    context.whole.low = context.program.low = process.tgid ^ HASH_KEY_1;
     if (contexts.insert(&process, &context))
         context = (struct context){};
     return context;

@@ -71,23 +71,26 @@ static __always_inline void remember(struct header *header, struct share *share)
 static __always_inline int submit(u32 class, struct header *header, void *record, u64 size) {
     u64 cgroup = header->cgroup;
     struct share *share = share_of(cgroup);
+    struct tally *tally = tally_of(cgroup, class), nobodys = {};
     int error = -1, ring = is_critical(class);
-    if (!share || class == BIRTH || class == DEATH || !is_over_share(share, cgroup, class, size)) {
+    if (!tally)
+        tally = &nobodys;
+    if (share && class != BIRTH && class != DEATH && is_over_share(share, cgroup, class, size)) {
+        lock_xadd(&tally->withheld, 1);
+    } else {
         if (!is_none(header->key) && (!share || !has_place(share, cgroup))) {
             header->key = (struct id){};
-            TALLY(cgroup, class, unlisted);
+            lock_xadd(&tally->unlisted, 1);
         }
         error = ring ? critical.ringbuf_output(record, size, 0) : bulk.ringbuf_output(record, size, 0);
-    } else {
-        TALLY(cgroup, class, withheld);
     }
     if (error) {
         COUNT(class, dropped);
-        TALLY(cgroup, class, dropped);
+        lock_xadd(&tally->dropped, 1);
         return 0;
     }
     COUNT(class, submitted);
-    TALLY(cgroup, class, submitted);
+    lock_xadd(&tally->submitted, 1);
     if (share)
         lock_xadd(&share->submitted[ring], size);
     if (share && !is_none(header->key))

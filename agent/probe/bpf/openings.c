@@ -57,8 +57,10 @@ static __always_inline int is_noise(struct file *file, struct inode *inode) {
 
 struct open_record { struct header header; u64 inode; u32 flags, path_length; };
 
+/* Whom an opening concerns, and as what it counts where it ends. */
 #define PROFILE 1
 #define RULES 2
+#define SEEN_BY_PROFILE 4
 
 BPF_PROG_ARRAY(programs, 1); /* syscall_exit: goes on with what rules may want to know */
 
@@ -71,29 +73,18 @@ static __always_inline u64 flags_of(struct spec *spec, struct pt_regs *registers
     return flags;
 }
 
-/* The path as the caller typed it: of open and creat the first argument, of the others the second. */
-static __always_inline u64 typed_by(struct spec *spec, struct pt_regs *registers) {
-    return spec->names[0] == 0 ? READ(registers, ARG0) : READ(registers, ARG1);
-}
-
-static __always_inline int begins_at(struct spec *spec, struct pt_regs *registers) {
-    return spec->directories[0] == SLOTS - 1 ? HERE : READ(registers, ARG0);
-}
-
-static __always_inline int concerns_profile(struct task_struct *task, struct file *file, u32 mode) {
+static __always_inline u32 concerns_profile(struct task_struct *task, struct file *file, u32 mode) {
     struct inode *inode = READ(file, f_inode);
     if ((READ(inode, i_mode) & 0170000) != 0100000 || mode & FMODE_PATH)
         return 0;
-    COUNT(OPEN, seen);
     if (mode & (FMODE_WRITE | FMODE_CREATED) || is_sensitive(file)) {
         if (!is_ignored(cgroup_id(chosen_cgroup(task))) && !is_noise(file, inode))
-            return PROFILE;
+            return PROFILE | SEEN_BY_PROFILE;
     }
-    COUNT(OPEN, suppressed);
-    return 0;
+    return SEEN_BY_PROFILE;
 }
 
-static __always_inline int concerns_rules(struct spec *spec, u64 flags) {
+static __always_inline u32 concerns_rules(struct spec *spec, u64 flags) {
     if (!(spec->told & TELL_SUCCESS))
         return 0;
     if (spec->told & TELL_READS || flags & WRITING)
@@ -103,10 +94,27 @@ static __always_inline int concerns_rules(struct spec *spec, u64 flags) {
     return 0;
 }
 
+/* An opening that ends here: all who saw it are content. */
+static __always_inline void count_repeated(u32 concerned) {
+    if (concerned & SEEN_BY_PROFILE) {
+        COUNT(OPEN, seen);
+        COUNT(OPEN, suppressed);
+    }
+    if (concerned & PROFILE)
+        COUNT(OPEN, known);
+    if (concerned & RULES) {
+        COUNT(SYSCALL, seen);
+        COUNT(SYSCALL, known);
+        COUNT(SYSCALL, suppressed);
+    }
+}
+
 static __always_inline void tell_profile(struct task_struct *task, struct file *file, u32 mode, u64 flags) {
     struct scratch *scratch = borrow(OPEN, sizeof(struct open_record));
-    if (!scratch)
+    if (!scratch) {
+        no_opening();
         return;
+    }
     struct open_record *record = (void *)scratch->record;
     struct inode *inode = READ(file, f_inode);
     struct super_block *superblock = READ(inode, i_sb);
@@ -129,18 +137,6 @@ static __always_inline void tell_profile(struct task_struct *task, struct file *
     }
 }
 
-static __always_inline void count_repeated(u32 concerned) {
-    if (concerned & PROFILE) {
-        COUNT(OPEN, known);
-        COUNT(OPEN, suppressed);
-    }
-    if (concerned & RULES) {
-        COUNT(SYSCALL, seen);
-        COUNT(SYSCALL, known);
-        COUNT(SYSCALL, suppressed);
-    }
-}
-
 int file_open(struct syscall_exit *ctx) {
     u32 number = ctx->number;
     long result = ctx->result;
@@ -152,25 +148,25 @@ int file_open(struct syscall_exit *ctx) {
         return 0;
     no_opening();
     if (result >= 0) {
-        struct pt_regs *registers = arguments();
-        u64 flags = flags_of(spec, registers);
+        u64 flags = flags_of(spec, arguments());
         struct file *file = file_of(task, result);
-        u32 mode = READ(file, f_mode);
-        u32 concerned = concerns_profile(task, file, mode) | concerns_rules(spec, flags);
-        if (!concerned)
+        u32 mode = READ(file, f_mode), rules = concerns_rules(spec, flags);
+        struct opening *opening = rules || mode & FMODE_WRITE ? opening_of(task, file, flags << 32 | number) : 0;
+        struct opening *found = opening ? find_recent(opening) : 0;
+        if (found) {
+            count_repeated(found->concerned);
             return 0;
-        struct opening *opening = opening_of(task, file, flags << 32 | number << 8 | concerned);
-        if (opening) {
-            if (spec->told & TELL_TYPED)
-                add_typed(opening, typed_by(spec, registers), begins_at(spec, registers));
-            if (is_recent(opening)) {
-                count_repeated(concerned);
-                return 0;
-            }
         }
+        u32 concerned = rules | concerns_profile(task, file, mode);
+        if (opening)
+            opening->concerned = concerned;
+        if (concerned & SEEN_BY_PROFILE)
+            COUNT(OPEN, seen);
         if (concerned & PROFILE)
             tell_profile(task, file, mode, flags);
-        if (!(concerned & RULES)) {
+        else if (concerned & SEEN_BY_PROFILE)
+            COUNT(OPEN, suppressed);
+        if (!rules) {
             keep();
             return 0;
         }

@@ -1,7 +1,7 @@
 /* Openings that ended in the kernel a moment ago, by the kernel's own pointers: told apart in a tenth of the time that
  * following the path and hashing it takes. What is here only repeats what `judged` said: the same process between two
  * execs, with the same ids and name, opens the same file by the same entry of the same directory, from the same root,
- * in the same way.
+ * in the same way. Only files that were judged whatever they are called by are here.
  *
  * Pointers could come to mean something else: an entry ends with the agent's next round (a minute), when rules or
  * profiles change, and whenever anything on the machine was renamed or mounted. A name that is freed and used again for
@@ -9,10 +9,9 @@
  * secret), and the file the same inode number. Renaming by io_uring is only seen at the next round. */
 
 #define RECENT 2048
-#define TYPED_WORDS 8 /* of the path as the caller typed it; longer ones are not kept here */
-#define OPENING_WORDS (23 + TYPED_WORDS)
+#define OPENING_WORDS 23
 
-struct opening { u64 words[OPENING_WORDS]; u64 whole; };
+struct opening { u64 words[OPENING_WORDS]; u32 whole, concerned; };
 
 BPF_PERCPU_ARRAY(recent, struct opening, RECENT);
 BPF_PERCPU_ARRAY(candidates, struct opening, 1);
@@ -74,17 +73,7 @@ static __always_inline struct opening *opening_of(struct task_struct *task, stru
     words[20] = (u64)READ(fs, pwd_mnt);
     words[21] = cgroup_id(chosen_cgroup(task));
     words[22] = READ(task, loginuid_val);
-#pragma unroll
-    for (int i = 0; i < TYPED_WORDS; i++)
-        words[23 + i] = 0;
     return opening;
-}
-
-/* Adds the path as typed. The opening is none to be kept when that is too long, or begins at a descriptor. */
-static __always_inline void add_typed(struct opening *opening, u64 text, int directory) {
-    char *typed = (void *)&opening->words[23];
-    long length = read_user_text(typed, TYPED_WORDS * 8, (void *)text);
-    opening->whole = length > 0 && length < TYPED_WORDS * 8 && (typed[0] == '/' || directory == HERE);
 }
 
 static __always_inline struct opening *place_of(struct opening *opening) {
@@ -94,16 +83,16 @@ static __always_inline struct opening *place_of(struct opening *opening) {
     return recent.lookup(&place);
 }
 
-/* Whether the candidate ended in the kernel a moment ago. */
-static __always_inline int is_recent(struct opening *opening) {
+/* The candidate, if it ended in the kernel a moment ago. */
+static __always_inline struct opening *find_recent(struct opening *opening) {
     struct opening *found = place_of(opening);
-    if (!found || !opening->whole)
+    if (!found)
         return 0;
     u64 different = 0;
 #pragma unroll
     for (int i = 0; i < OPENING_WORDS; i++)
         different |= found->words[i] ^ opening->words[i];
-    return !different;
+    return different ? 0 : found;
 }
 
 /* The candidate turned out to be known. */
@@ -115,4 +104,5 @@ static __always_inline void keep(void) {
 #pragma unroll
     for (int i = 0; i < OPENING_WORDS; i++)
         found->words[i] = opening->words[i];
+    found->concerned = opening->concerned;
 }

@@ -62,6 +62,18 @@ BPF_RINGBUF_OUTPUT(critical, CRITICAL_PAGES);
 #define BULK ((void *)bpf_pseudo_fd(1, -1))
 #define CRITICAL ((void *)bpf_pseudo_fd(1, -2))
 
+/* What differs from one run of the agent to the next is no part of the text. */
+BPF_ARRAY(begun, u64, 3);
+
+static __always_inline u64 began_with(int number) {
+    u64 *value = begun.lookup(&number);
+    return value ? *value : 0;
+}
+
+#define SELF began_with(0)
+#define HASH_KEY_0 began_with(1)
+#define HASH_KEY_1 began_with(2)
+
 BPF_PERCPU_ARRAY(counters, struct counts, CLASSES);
 BPF_PERCPU_ARRAY(scratches, struct scratch, 1);
 

@@ -40,19 +40,15 @@ static __always_inline struct share *share_of(u64 cgroup) {
     return shares.lookup_or_try_init(&cgroup, &none);
 }
 
-static __always_inline void tally(u64 cgroup, u32 class, u32 offset) {
+static __always_inline struct tally *tally_of(u64 cgroup, u32 class) {
     struct tally_key key = { .cgroup = cgroup, .class = class };
     struct tally none = {};
     struct tally *found = tallies.lookup_or_try_init(&key, &none);
-    if (!found) {
-        key.cgroup = OTHERS;
-        found = tallies.lookup(&key);
-    }
     if (found)
-        lock_xadd((u64 *)((void *)found + offset), 1);
+        return found;
+    key.cgroup = OTHERS;
+    return tallies.lookup(&key);
 }
-
-#define TALLY(cgroup, class, field) tally(cgroup, class, offsetof(struct tally, field))
 
 static __always_inline int is_critical(u32 class) {
     return class == EXEC || class == FORK || class == EXIT || class == BIRTH || class == DEATH;
@@ -64,6 +60,8 @@ static __always_inline int is_over_share(struct share *share, u64 cgroup, u32 cl
     u64 room = ring ? CRITICAL_PAGES * 4096ULL : BULK_PAGES * 4096ULL;
     u64 taken = bpf_ringbuf_query(ring ? CRITICAL : BULK, 0 /* BPF_RB_AVAIL_DATA */);
     struct allowance *allowance = allowances.lookup(&cgroup);
-    u64 held = share->submitted[ring] - (allowance ? allowance->judged[ring] : 0);
+    long held = share->submitted[ring] - (allowance ? allowance->judged[ring] : 0);
+    if (held < 0) /* the agent was faster than the count */
+        held = 0;
     return held + size + taken > room;
 }

@@ -34,6 +34,7 @@ struct described {
 struct syscall_record {
     struct header header;
     struct identity identity;
+    struct id by_object; /* the key without places, of openings that went well */
     u64 slots[HOW + 3];
     u64 size, inode;
     u32 descriptor, queued, queue_size, buffer_length;
@@ -42,8 +43,8 @@ struct syscall_record {
     /* from here on all is of the behaviour */
     u32 number, outcome, address_length, unused;
     struct described described;
-    struct place places[3];
     char address[ADDRESS];
+    struct place places[3]; /* how the caller called it; texts follow, that of the file first */
 };
 
 #define DONE 0
@@ -268,20 +269,48 @@ static __always_inline u32 outcome(long result) {
     return result >= 0 ? DONE : result == -115 /* EINPROGRESS */ ? UNDER_WAY : FAILED;
 }
 
-/* All but the numbers and buffers of this one call. What is new, and what no directory leads to, has no identity. */
-static __always_inline int is_judged(struct scratch *scratch, struct spec *spec, u64 texts_end) {
+#define OF_BEHAVIOUR offsetof(struct syscall_record, number)
+#define WORDING offsetof(struct syscall_record, places)
+
+/* All but the numbers and buffers of this one call, and but the words for it. What is new, and what no directory leads
+ * to, has no identity. */
+static __always_inline int hash_object(struct hash *hash, struct scratch *scratch, struct spec *spec) {
     struct syscall_record *record = (void *)scratch->record;
-    struct hash hash;
-    hash_header(&hash, &record->header);
+    hash_header(hash, &record->header);
     u64 stable = record->described.path_length && !(record->described.flags & (OPEN_CREATED | PATH_DETACHED));
-    hash_word(&hash, stable ? record->inode : 0);
+    hash_word(hash, stable ? record->inode : 0);
     int makes = spec->flags == NONE || record->slots[spec->flags & 15] & MAKING;
-    hash_word(&hash, makes ? record->slots[spec->mode & 15] : 0);
+    hash_word(hash, makes ? record->slots[spec->mode & 15] : 0);
 #pragma clang loop unroll(disable)
     for (int slot = 0; slot < HOW + 3; slot++)
-        hash_word(&hash, spec->constants >> slot & 1 ? record->slots[slot] : 0);
-    return hash_texts(&hash, scratch, offsetof(struct syscall_record, number), texts_end, MOST_WORDS) &&
-           is_known(&record->header, &hash, SYSCALL);
+        hash_word(hash, spec->constants >> slot & 1 ? record->slots[slot] : 0);
+    return hash_texts(hash, scratch, OF_BEHAVIOUR, WORDING, MOST_WORDS);
+}
+
+/* Whether the file was judged, whatever it is called by. */
+static __always_inline int is_judged_file(struct scratch *scratch, struct hash *hash) {
+    struct syscall_record *record = (void *)scratch->record;
+    u64 end = sizeof(struct syscall_record) + record->described.path_length;
+    if (!hash_texts(hash, scratch, sizeof(struct syscall_record), end, MOST_WORDS) ||
+        !is_known(&record->header, hash, SYSCALL)) {
+        record->by_object = record->header.key;
+        return 0;
+    }
+    keep();
+    return 1;
+}
+
+static __always_inline int is_judged(struct scratch *scratch, struct spec *spec, u64 texts_end) {
+    struct syscall_record *record = (void *)scratch->record;
+    struct hash object, wording;
+    record->by_object = (struct id){};
+    hash_object(&object, scratch, spec);
+    wording = object;
+    if (spec->traits & OPENS && record->outcome == DONE && is_judged_file(scratch, &object))
+        return 1;
+    record->header.key = (struct id){};
+    return hash_texts(&wording, scratch, WORDING, texts_end, MOST_WORDS) &&
+           is_known(&record->header, &wording, SYSCALL);
 }
 
 static __always_inline void fill_record(struct scratch *scratch, struct spec *spec, struct task_struct *task,
@@ -306,7 +335,6 @@ static __always_inline void tell(struct scratch *scratch, struct spec *spec, str
     add_queue(record, spec, slots, task);
     if (is_judged(scratch, spec, texts_end)) {
         release(scratch);
-        keep();
     } else {
         hand_over(scratch, SYSCALL);
     }

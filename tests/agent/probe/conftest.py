@@ -15,6 +15,8 @@ from typing import IO
 import pytest
 
 from agent.cgroups import Hierarchy, detect
+from agent.probe import bpfmap
+from agent.probe.bpfmap import Map
 from agent.probe.loader import KernelSource, start
 from agent.probe.sizes import Sizes
 from agent.probe.source import ProbeError, Told
@@ -41,10 +43,10 @@ class Watch:
         return bool(told)
 
     def settle(self, told: Sequence[Told], subject: int = 0) -> None:
-        """Nothing of all that is to be told again."""
+        """Nothing of all that is to be told again, however the caller words it."""
         for each in told:
             assert each.ticket is not None, each.event
-            self.source.settle(each.ticket, subject)
+            self.source.settle(each.ticket, subject, by_object=True)
         self.source.remember()
 
     def until(self, wanted: Callable[[AnyEvent], bool]) -> AnyEvent:
@@ -294,3 +296,20 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     made = Stage(detect().mount, homes)
     yield made
     made.end()
+
+
+@pytest.fixture
+def new_map() -> Iterator[Callable[..., Map]]:
+    """Makes BPF maps: hash tables, or arrays."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    made: list[Map] = []
+
+    def make(key_size: int, value_size: int, entries: int, array: bool = False) -> Map:
+        request = bpfmap.attributes("@IIII", 2 if array else 1, key_size, value_size, entries)
+        made.append(Map(bpfmap.call(0, request), value_size))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()

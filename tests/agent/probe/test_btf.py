@@ -25,7 +25,7 @@ def offset(self, structure, path):
     return real(self, structure, path) if known else None
 btf.Btf.offset = offset
 request = {"self_pid": 1, "bulk_bytes": 65536, "critical_bytes": 65536, "known_entries": 1024, "sensitive_names": []}
-request |= {"cgroup_version": 2, "cgroup_controller": ""}
+request |= {"cgroup_version": 2, "cgroup_controller": "", "kept_in": ""}
 answer, descriptors = compile.build(request, Path(sys.argv[1]))
 print(json.dumps([answer["missing"], len(answer["missing_members"]) > 20]))
 sys.stdout.flush()

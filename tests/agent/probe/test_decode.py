@@ -119,7 +119,8 @@ def call(number: int, end: bytes, description: bytes, places: bytes, address: by
     """A record of a system call whose arguments are all 1 and whose result is 3."""
     slots = (1, 1, 1, 1, 1, 1, 3, 0, 1, 1, 1)
     fixed = FIXED.pack(*slots, 7, 9, 3, 0, 0, buffer, 0, 0, 1, number, 0, len(address), 0)
-    return header("syscall") + IDENTITY.pack(*[0] * 11) + fixed + description + places + address.ljust(112, b"\0") + end
+    begin = header("syscall", key=b"k" * 16) + IDENTITY.pack(*[0] * 11) + b"o" * 16
+    return begin + fixed + description + address.ljust(112, b"\0") + places + end
 
 
 PLACE = struct.Struct("@IIII")
@@ -133,7 +134,9 @@ OPENED = call(
 
 def test_record_of_a_call_becomes_an_event():
     """Arguments, resolved path and descriptor are where the table says."""
-    found = decode(OPENED, 0.0).event
+    decoded = decode(OPENED, 0.0)
+    assert decoded.ticket == Ticket(b"k" * 16, 56, 7, "syscall", b"o" * 16)
+    found = decoded.event
     assert isinstance(found, events.Syscall)
     assert (found.name, found.result, found.arguments, found.resolved, found.descriptor) == (
         "openat",

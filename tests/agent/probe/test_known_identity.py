@@ -85,6 +85,19 @@ def test_file_that_is_another_or_elsewhere_is_judged_anew(actor, place, change):
     assert kinds(actor.told(ACT, is_file)) == BOTH
 
 
+def test_other_wording_is_judged_anew_unless_it_does_not_matter(actor):
+    """What the caller typed is part of a system call, until the judgement says that it is about the file alone."""
+    plain, other = (f"os.close(os.open('{name}', os.O_RDONLY))" for name in ("file", "../d/./file"))
+    (first,) = actor.told(plain, is_file)
+    actor.watch.source.settle(first.ticket)
+    actor.watch.source.remember()
+    assert [kinds(actor.told(code, is_file)) for code in (plain, other)] == [[], ["Syscall"]]
+    actor.watch.settle([first])
+    assert [kinds(actor.told(code, is_file)) for code in (plain, other, other)] == [[], [], []]
+    appending = "os.close(os.open('file', os.O_RDONLY | os.O_APPEND))"
+    assert kinds(actor.told(appending, is_file)) == ["Syscall"]
+
+
 def test_file_renamed_by_another_process_is_judged_anew(actor, place):
     """Whoever renames, and be it the agent: what one process holds of a path ends."""
     actor.judge(ACT, is_file)

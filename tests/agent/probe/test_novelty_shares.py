@@ -98,7 +98,7 @@ def test_dropped_record_never_becomes_known(fresh, stage, files):
 
 
 def test_dropped_capability_is_not_pending(fresh, stage, files):
-    """A check that nobody could be told of does not end the next ones for a while, as one that waits to be judged does."""
+    """A check that nobody was told of does not end the next ones for a while, as one that waits to be judged does."""
     watch = fresh(sizes=SMALL)
     actor = stage.actor(watch)
     actor.do(f"os.chdir('{files}'); os.mkdir('down')")
@@ -113,7 +113,8 @@ def test_process_whose_exec_was_dropped_is_not_remembered(fresh, stage, files):
     """Of what the agent was never told, nothing that it does or its children do has a ticket, until its end."""
     watch = fresh(sizes=SMALL)
     actor = stage.actor(watch)
-    actor.do(f"os.chdir('{files}'); " + CREATED.format(0, 1))
+    actor.do(f"os.chdir('{files}')")
+    actor.do(CREATED.format(0, 1))
     actor.do(FORKED.format(600), read=False)
     unknown = actor.spawn("unknown", read=False)
     execs = [told for told in drained(watch, actor.cgroup) if isinstance(told.event, Exec)]

@@ -1,0 +1,62 @@
+"""What the agent keeps in the kernel's map of judged behaviours, on real maps."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+
+import pytest
+
+from agent.probe.judged import ENTRY_SIZE, Judged
+from agent.probe.source import Ticket
+
+pytestmark = pytest.mark.kernel
+
+WEB, SHOP = 7, 8
+
+
+@pytest.fixture
+def judged(new_map) -> Judged:
+    return Judged(new_map(16, ENTRY_SIZE, 4_096), new_map(4, 8, 2, array=True), 4_096)
+
+
+def ticket(key: int, cgroup: int = WEB, generation: int = 1) -> Ticket:
+    return Ticket(struct.pack("@QQ", 1, key), generation, cgroup, "open")
+
+
+def test_settled_entries_of_old_rules_go(judged):
+    """One is there after ``remember`` only, under its own generation, and goes when that is over and it is old."""
+    judged.settle(ticket(1), 5, False)
+    assert list(judged) == []
+    judged.remember()
+    assert list(judged) == [(ticket(1).key, 1, 0)]
+    judged.forget()
+    judged.settle(ticket(2, generation=judged.generation), 6, False)
+    judged.remember()
+    assert judged.turn(100) == ({6}, Counter({WEB: 2}))
+
+
+def test_crowded_cgroup_loses_what_was_not_seen(judged):
+    """Beyond three quarters of its share a cgroup's entries of former rounds go; those of others and new ones stay."""
+    for key in range(80):
+        judged.settle(ticket(key), key, False)
+    for key in range(1000, 1010):
+        judged.settle(ticket(key, SHOP), key, False)
+    judged.remember()
+    assert judged.turn(100)[1] == Counter({WEB: 80, SHOP: 10})
+    judged.settle(ticket(2000), 2000, False)
+    judged.remember()
+    seen, held = judged.turn(100)
+    assert (seen, held) == ({2000}, Counter({WEB: 1, SHOP: 10}))
+    assert judged.evicted == Counter({(WEB, "open"): 80})
+
+
+def test_full_map_loses_what_was_not_seen_of_any_cgroup(new_map):
+    """When three quarters of all the room are taken, everything of former rounds goes."""
+    judged = Judged(new_map(16, ENTRY_SIZE, 100), new_map(4, 8, 2, array=True), 100)
+    for key in range(76):
+        judged.settle(ticket(key, cgroup=key), key, False)
+    judged.remember()
+    assert judged.turn(100)[1].total() == 76
+    assert judged.turn(100) == (set(), Counter(dict.fromkeys(range(76), 0)))
+    assert judged.evicted.total() == 76
