@@ -1,7 +1,7 @@
-"""What BCC makes of the hooks' text: maps by their shapes, programs by their instructions. The only code that imports BCC.
+"""What BCC makes of the hooks' text: maps by their shapes, programs by their instructions. Only here BCC is imported.
 
-Compiling takes two seconds and 100 MB, and its result only depends on the text: so it is kept in a directory, which must
-belong to root alone as what is in it goes into the kernel (where the verifier looks at it like at any program).
+Compiling takes two seconds and 100 MB, and its result depends on the text alone: so it is kept in a directory. It must
+belong to root, as what is in it goes into the kernel (where the verifier looks at it like at any program).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The instructions of a compiled program made ready for the kernel: its maps, and the one call that BCC can not write."""
+"""The instructions of a compiled program made ready for the kernel: maps, and the one call that BCC can not write."""
 
 from __future__ import annotations
 

@@ -18,8 +18,11 @@ from agent.accounts import Accounts
 from agent.cgroups import detect
 from agent.domains import Domains
 from agent.probe import loader
+from agent.probe.replay import ReplaySource
+from agent.probe.sizes import Sizes
 from agent.processes import Processes
 from agent.recorded_containers import RecordedContainers
+from agent.remembered import Remembered
 from agent.rulebook import Hit, Judgement, Rulebook
 from agent.rulings import Rulings
 from agent.surroundings import Surroundings
@@ -112,7 +115,7 @@ def _repeated(run: Callable[[], int]) -> float:
 
 def _recorded(rulebook: Rulebook) -> list[AnyEvent]:
     hierarchy = detect()
-    source = loader.start(1 << 24, os.getpid(), hierarchy, ["shadow"])
+    source = loader.start(Sizes(1 << 24, 1 << 24), os.getpid(), hierarchy, ["shadow"])
     try:
         source.watch(rulebook.syscalls)
         found: list[AnyEvent] = list(running.processes(hierarchy))
@@ -120,8 +123,8 @@ def _recorded(rulebook: Rulebook) -> list[AnyEvent]:
         while sum(isinstance(event, Syscall | Exec) for event in found) < RECORDED:
             with subprocess.Popen(["sh", "-c", LOAD], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as load:
                 while load.poll() is None:
-                    found += source.read(4096)
-            found += source.read(1 << 20)
+                    found += (told.event for told in source.read(4096))
+            found += (told.event for told in source.read(1 << 20))
         return found
     finally:
         source.close()
@@ -150,7 +153,8 @@ class _Keeping(Rulebook):
 def _judged(recorded: Sequence[AnyEvent], rulebook: Rulebook, on_hit: Callable[[Hit], None]) -> Iterator[None]:
     """As the agent does it, all of it on the host."""
     processes = Processes()
-    rulings = Rulings(RecordedContainers(), processes, Surroundings("bench", Accounts(), Domains()), on_hit)
+    surroundings, nobody = Surroundings("bench", Accounts(), Domains()), Remembered(ReplaySource(Path(os.devnull)))
+    rulings = Rulings(RecordedContainers(), processes, surroundings, nobody, on_hit)
     rulings.use(rulebook)
     for event in recorded:
         match event:
