@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from agent.config import Settings
 from agent.detection import Containers, Detection
 from agent.enforcement import Enforcement
 from agent.findings import Findings
-from agent.health import Health, SpoolFigures, Unwatched
+from agent.health import Health, Unwatched
+from agent.parts import Recorder, Spool, Tenure, Uplink
 from agent.probe.source import ROUND_SECONDS, Source, Ticket, Told
 from agent.processes import Processes
 from agent.profile import Profile
@@ -46,46 +47,6 @@ DELIVERY_SECONDS = 1.0  # and for the last records to be acknowledged
 STALLED_SECONDS = 60.0  # a tick that comes this late (suspend, stopped process) did not watch all that time
 
 _NOBODY = Task(0, 0, 0, 0, 0, 0, -1, 0, "")
-
-
-class Spool(SpoolFigures, Protocol):
-    """What the pipeline asks of agent.spool.Spool."""
-
-    def append_many(self, records: list[tuple[str, bytes]]) -> list[bool]: ...
-
-    def close(self) -> None: ...
-
-
-class Uplink(Protocol):
-    """What the pipeline asks of agent.uplink.Uplink."""
-
-    connected: bool
-
-    async def run(self) -> None: ...
-
-    def wake(self) -> None: ...
-
-
-class Recorder(Protocol):
-    """What the pipeline asks of agent.probe.recording.Recorder."""
-
-    def write(self, event: AnyEvent) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class Tenure(Protocol):
-    """What the pipeline asks of agent.tenure.Tenure."""
-
-    def renew(self, until: float) -> None: ...
-
-    def leaving(self) -> None: ...
-
-    def took(self, events: Iterable[AnyEvent]) -> None: ...
-
-    def end(self, until: float) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class Agent:

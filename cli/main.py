@@ -51,8 +51,9 @@ def agent(config: Path | None, check_config: bool) -> None:
         load(config, os.environ)
         click.echo("The configuration is usable.")
         return
-    # The same process from now on, but without what it took to read the command line: it runs for months.
-    arguments = [sys.executable, "-P", "-m", "agent", *([str(config)] if config else [])]
+    # The same process from now on, but without what it took to read the command line, and without docstrings (-OO):
+    # it runs for months. -P: nothing is imported from the working directory.
+    arguments = [sys.executable, "-P", "-OO", "-m", "agent", *([str(config)] if config else [])]
     os.execv(sys.executable, arguments)  # noqa: S606 -- no shell on purpose
 
 

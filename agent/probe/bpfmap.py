@@ -170,9 +170,7 @@ def shape(descriptor: int) -> tuple[int, int, int, int, int]:
 def load_program(name: str, kind: int, instructions: bytes, attach_type: int) -> int:
     """The new program's descriptor; ``attach_type`` -1: none is expected."""
     text, license_name = _buffer(instructions), ctypes.create_string_buffer(b"GPL")
-    request = attributes(
-        "@IIQQ", kind, len(instructions) // 8, ctypes.addressof(text), ctypes.addressof(license_name)
-    )
+    request = attributes("@IIQQ", kind, len(instructions) // 8, ctypes.addressof(text), ctypes.addressof(license_name))
     struct.pack_into("16s", request, 48, name.encode()[:15])
     if attach_type >= 0:
         struct.pack_into("@I", request, 68, attach_type)

@@ -17,7 +17,7 @@ PENDING_SECONDS = 10  # a judgement that takes longer does not come
 _ENTRY = struct.Struct("@HHIIIQQQ")  # state, class, generation, round, subject, hits, cgroup, since when
 ENTRY_SIZE = _ENTRY.size
 KEY_SIZE = 16
-_PENDING, _KNOWN, _NEEDLESS = 1, 2, 3
+_PENDING, _KNOWN = 1, 2
 _CROWDED = 0.75  # of all the room or of one cgroup's: from here on what was not seen for a round goes
 
 
@@ -37,26 +37,29 @@ class Judged:
         self._control = control
         self._round = self._begun = 1
         self._settled: dict[bytes, bytes] = {}
+        self._needless: list[bytes] = []
         self._steer()
 
     def settle(self, ticket: Ticket, subject: int, by_object: bool) -> None:
         """It is KNOWN with the next ``remember``, if rules and profiles are the same until then; with ``by_object`` by
         the shorter key, so that what is pending under the other need not be."""
+        key = ticket.key
         if by_object and ticket.by_object:
-            self._settled[ticket.key] = self._entry(_NEEDLESS, ticket, 0)
-            self._settled[ticket.by_object] = self._entry(_KNOWN, ticket, subject)
-        else:
-            self._settled[ticket.key] = self._entry(_KNOWN, ticket, subject)
-
-    def _entry(self, state: int, ticket: Ticket, subject: int) -> bytes:
+            self._needless.append(key)
+            key = ticket.by_object
         number = CLASSES.index(ticket.event_class)
-        return _ENTRY.pack(state, number, ticket.generation, self._round, subject, 0, ticket.cgroup, _now())
+        self._settled[key] = _ENTRY.pack(
+            _KNOWN, number, ticket.generation, self._round, subject, 0, ticket.cgroup, _now()
+        )
 
     def remember(self) -> None:
         """Hand what was settled to the kernel."""
         if self._settled:
             self._map.update_many(list(self._settled), list(self._settled.values()))
             self._settled.clear()
+        if self._needless:
+            self._map.delete_many(self._needless)
+            self._needless.clear()
 
     def forget(self) -> None:
         """Nothing judged so far counts any more."""
@@ -101,8 +104,6 @@ class Judged:
         self._control.close()
 
     def _is_over(self, state: int, generation: int, age: int, whose: tuple[int, str]) -> bool:
-        if state == _NEEDLESS:
-            return True
         if state == _PENDING and age > PENDING_SECONDS:
             self.expired[whose] += 1
             return True

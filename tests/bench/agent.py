@@ -23,6 +23,7 @@ from tests.bench.load import Load, loads, readable_tree
 from tests.bench.memory import Memory
 from tests.bench.node import ROOT, Node
 from tests.bench.report import Report
+from tests.bench.slice import Slice
 from tests.bench.workshop import Workshop
 
 MOST_TOLD = 8
@@ -65,13 +66,13 @@ def measure(*, quick: bool = False, output: Path = OUTPUT, directory: Path = Pat
 
 
 def _report(extent: Extent, directory: Path) -> Report:
-    with Workshop() as workshop, Node() as node:
+    with Workshop() as workshop, Slice() as group, Node() as node:
         workshop.compile()
         node.begin()
         tree = readable_tree(directory)
         notes = [f"find and cat read {tree.path}: {tree.files:,} files, {tree.bytes / 2**20:,.0f} MiB"]
-        timed = loads(workshop, tree.path)
-        notes += _notes(node, timed)
+        timed = loads(workshop, group, tree.path)
+        notes += _notes(node, group, timed)
         _tell("which peers run here")
         others, skipped = peers.usable(workshop)
         notes += skipped
@@ -80,7 +81,7 @@ def _report(extent: Extent, directory: Path) -> Report:
         _tell("what each load costs the agent")
         accounts = accounting.accounts(node, [load for load in timed if not load.cold])
         _tell("long loads")
-        long = long_loads.measure(node, workshop, extent.paced_seconds, extent.flood_rounds)
+        long = long_loads.measure(node, workshop, group, extent.paced_seconds, extent.flood_rounds)
         _tell("memory with profiles")
         resident = _memory(node, timed, notes)
         if node.restless:
@@ -90,12 +91,14 @@ def _report(extent: Extent, directory: Path) -> Report:
         return Report(_machine(), timed, played, accounts, long, resident, fired, notes)
 
 
-def _notes(node: Node, timed: list[Load]) -> list[str]:
+def _notes(node: Node, group: Slice, timed: list[Load]) -> list[str]:
     notes = [f"{node.rules} rules of system calls in force, {'upstream' if node.upstream else 'the shipped ones'}"]
     if not node.upstream:
         notes.append("upstream's rule files are not at hand, so the shipped rules stand in for them")
     if not any(load.cold for load in timed):
         notes.append("the kernel's caches may not be dropped here, so there is no cold find | xargs cat")
+    if group.problem:
+        notes.append(f"the loads share the benchmark's control group, no other can be made: {group.problem}")
     if disturbing := cost.holders_of_programs(node.processes):
         notes.append(f"other BPF programs were there, too, and are in on and off: {', '.join(disturbing)}")
     return notes

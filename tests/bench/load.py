@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cli.demo_stage import free_ports
+from tests.bench.slice import Slice
 from tests.bench.workshop import Workshop
 
 MOST_FILES = 20_000
@@ -67,25 +68,26 @@ def output(command: Sequence[str]) -> str:
     """Run it and return what it printed. Raises LoadError."""
     done = subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:
-        raise LoadError(f"{Path(command[0]).name} ended with status {done.returncode}: {done.stderr.strip()[-500:]}")
+        raise LoadError(f"{' '.join(command)} ended with status {done.returncode}: {done.stderr.strip()[-500:]}")
     return done.stdout
 
 
-def loads(workshop: Workshop, directory: Path) -> list[Load]:
+def loads(workshop: Workshop, group: Slice, directory: Path) -> list[Load]:
     """``directory``: whose files find and cat read."""
     known, tiny, cpu = str(workshop.path("known")), str(workshop.path("nothing")), measured_cpu()
     [port] = free_ports(1)
-    read_all = ("sh", "-c", 'find "$0" -xdev -type f -print0 | xargs -0 cat >/dev/null', str(directory))
+    read_all = group.inside(("sh", "-c", 'find "$0" -xdev -type f -print0 | xargs -0 cat >/dev/null', str(directory)))
+    build = group.inside(("sh", str(workshop.path("project") / "build.sh")))
 
     def own(program: str, *arguments: str) -> tuple[str, ...]:
-        return (str(workshop.path(program)), *arguments, cpu)
+        return group.inside((str(workshop.path(program)), *arguments, cpu))
 
     found = [
         Load("open+close of a known file", own("open_close", known, "100000"), "ns", 3, True, reach=1.20),
         Load("exec of a known program", own("exec", tiny, "500"), "ns", 3, True, reach=1.05),
         Load("connect to a known peer", own("connect", str(port), "5000"), "ns", 3, True, reach=1.05),
         Load("getpid", own("getpid", "1000000"), "ns", 3, True),
-        Load("compile of a C project", ("sh", str(workshop.path("project") / "build.sh")), "s"),
+        Load("compile of a C project", build, "s"),
         Load("find | xargs cat, warm", read_all, "s"),
     ]
     if can_drop_caches():

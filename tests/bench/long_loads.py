@@ -15,6 +15,7 @@ from tests.bench.accounting import Account, account
 from tests.bench.counters import Counters
 from tests.bench.load import measured_cpu, output
 from tests.bench.node import DEFAULT_HEARTBEAT, Node
+from tests.bench.slice import Slice
 from tests.bench.workshop import Workshop
 
 MILLION = 1_000_000
@@ -41,22 +42,25 @@ class LongLoads:
     unaccounted: int
 
 
-def measure(node: Node, workshop: Workshop, paced_seconds: int, flood_rounds: int) -> LongLoads:
+def measure(node: Node, workshop: Workshop, group: Slice, paced_seconds: int, flood_rounds: int) -> LongLoads:
     """Starts the agent, with its default heartbeat, and stops it. ``flood_rounds``: of a second each."""
     files = workshop.make_files(FLOOD_FILES)
     known, cpu = str(workshop.path("known")), measured_cpu()
-    open_close = (str(workshop.path("open_close")), known, str(MILLION), cpu)
-    paced = (str(workshop.path("paced")), known, str(PACE), str(paced_seconds), cpu)
+    open_close, pacer = str(workshop.path("open_close")), str(workshop.path("paced"))
+
+    def paced(seconds: int) -> float:
+        return float(output(group.inside((pacer, known, str(PACE), str(seconds), cpu))))
+
     node.start(DEFAULT_HEARTBEAT)
     try:
-        output((*open_close[:2], "1000", cpu))
+        output(group.inside((open_close, known, "1000", cpu)))
         idle = _busy_percent(node, 2 * DEFAULT_HEARTBEAT)
-        million = account(node, lambda: output(open_close))
-        output((*paced[:3], "1", cpu))
+        million = account(node, lambda: output(group.inside((open_close, known, str(MILLION), cpu))))
+        paced(1)
         rates: list[float] = []
-        pace = account(node, lambda: rates.append(float(output(paced))))
+        pace = account(node, lambda: rates.append(paced(paced_seconds)))
         floods: list[float] = []
-        flooded = account(node, lambda: floods.extend(_flood(workshop, files, flood_rounds)), pace.after)
+        flooded = account(node, lambda: floods.extend(_flood(workshop, group, files, flood_rounds)), pace.after)
         return LongLoads(
             idle_percent=idle,
             million=million,
@@ -72,14 +76,14 @@ def measure(node: Node, workshop: Workshop, paced_seconds: int, flood_rounds: in
         node.stop()
 
 
-def _flood(workshop: Workshop, files: Path, rounds: int) -> list[float]:
+def _flood(workshop: Workshop, group: Slice, files: Path, rounds: int) -> list[float]:
     """Openings a second of each round. On two CPUs where there are, or one would not come to the rate."""
     cpus = sorted(os.sched_getaffinity(0))[-2:]
     share, rate = FLOOD_FILES // len(cpus), FLOOD // len(cpus)
 
     def one(number: int, place: int) -> float:
         arguments = (str(files), str(place * share), str(share), str(rate), f"{number}-{place}", str(cpus[place]))
-        return float(output((str(workshop.path("flood")), *arguments)))
+        return float(output(group.inside((str(workshop.path("flood")), *arguments))))
 
     with ThreadPoolExecutor(len(cpus)) as threads:
         return [sum(threads.map(one, [number] * len(cpus), range(len(cpus)))) for number in range(rounds)]

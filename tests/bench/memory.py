@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agent.profile import Profile
 from agent.profiles import Profiles
@@ -49,7 +50,7 @@ def measure(node: Node, loads: list[Load]) -> Memory:
     _write(node.directory / "agent", keys)
     node.start(DEFAULT_HEARTBEAT)
     try:
-        node.wait_for(lambda status: _learned(status["profiles"]) == len(keys), "to take up the profiles")
+        node.wait_for(lambda status: _learned(status) == len(keys), "to take up the profiles")
         time.sleep(CALM_SECONDS)
         at_rest = cost.resident_bytes(node.agent)
         for load in loads:
@@ -63,14 +64,19 @@ def measure(node: Node, loads: list[Load]) -> Memory:
 def _keys(node: Node) -> list[ProfileKey]:
     node.start(FAST_HEARTBEAT)
     try:
-        status = node.wait_for(lambda status: len(status["profiles"]) >= PODS * CONTAINERS, "to name the containers")
+        status = node.wait_for(lambda status: len(_own(status)) == PODS * CONTAINERS, "to name the containers")
     finally:
         node.stop()
-    return [ProfileKey(**profile["key"]) for profile in status["profiles"]]
+    return [ProfileKey(**profile["key"]) for profile in _own(status)]
 
 
-def _learned(profiles: list[dict[str, str]]) -> int:
-    return sum(profile["state"] == ProfileState.LEARNED for profile in profiles)
+def _learned(status: Mapping[str, Any]) -> int:
+    return sum(profile["state"] == ProfileState.LEARNED for profile in _own(status))
+
+
+def _own(status: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Profiles in force; without those of containers that somebody else runs here."""
+    return [profile for profile in status["profiles"] if profile["key"]["namespace"] == NAMESPACE]
 
 
 def _write(directory: Path, keys: list[ProfileKey]) -> None:

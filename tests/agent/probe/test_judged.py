@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections import Counter
 
 import pytest
@@ -12,6 +13,7 @@ from agent.probe.source import Ticket
 
 pytestmark = pytest.mark.kernel
 
+_ENTRY = struct.Struct("@HHIIIQQQ")  # state, class, generation, round, subject, hits, cgroup, since when
 WEB, SHOP = 7, 8
 
 
@@ -34,6 +36,20 @@ def test_settled_entries_of_old_rules_go(judged):
     judged.settle(ticket(2, generation=judged.generation), 6, False)
     judged.remember()
     assert judged.turn(100) == ({6}, Counter({WEB: 2}))
+
+
+@pytest.mark.parametrize(
+    ("state", "age", "counted"), [(1, 60, "expired"), (1, -60, ""), (2, 3660, "evicted"), (2, 60, "")]
+)
+def test_entries_go_by_their_age(judged, state, age, counted):
+    """Pending ones have some seconds, known ones an hour; how many went is counted by cgroup and class."""
+    since = int(time.clock_gettime(time.CLOCK_BOOTTIME)) - age
+    judged._map.update(ticket(1).key, _ENTRY.pack(state, 3, 1, 1, 0, 0, WEB, since))
+    held = judged.turn(100)[1]
+    assert held == Counter({WEB: 0 if counted else 1})
+    assert (judged.expired, judged.evicted) == tuple(
+        Counter({(WEB, "open"): 1} if counted == each else {}) for each in ("expired", "evicted")
+    )
 
 
 def test_crowded_cgroup_loses_what_was_not_seen(judged):

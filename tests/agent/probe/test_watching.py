@@ -56,13 +56,14 @@ def perf_events() -> int:
 
 @kernel
 def test_nothing_is_attached_when_nothing_is_wanted(fresh):
-    """At the start, and again after the last event type was given up, no tracepoint is taken for rules."""
+    """At the start, and again after the last event type was given up, no tracepoint is taken for rules; openings share
+    the one that profiles need anyway."""
     watch = fresh()
     before = perf_events()
     watch.run("import os; os.kill(os.getpid(), 0)")
     assert counted(watch.source) == ClassCounters("syscall")
     watch.source.watch({"kill": Outcomes(), "openat": Outcomes(), "execve": Outcomes(failed=False)})
-    assert perf_events() == before + 2
+    assert perf_events() == before + 1
     watch.source.watch({})
     seen = counted(watch.source).seen
     watch.run("import os; os.kill(os.getpid(), 0)")
@@ -111,6 +112,16 @@ def test_wanted_again_at_once(fresh):
     assert [e.arguments["sig"] for e in found if isinstance(e, Syscall)] == [0]
 
 
+def all_read(watch) -> ClassCounters:
+    """The counts at a moment when nothing waits in the rings: all the machine's calls go through them."""
+    deadline = time.monotonic() + 20
+    while True:
+        watch.read()
+        count = counted(watch.source)
+        if count.submitted == count.decoded or time.monotonic() > deadline:
+            return count
+
+
 @kernel
 def test_every_call_is_accounted_for(fresh, cgroup, tmp_path):
     """Seen is suppressed, submitted and dropped; all submitted is decoded; ignored cgroups are told all the same."""
@@ -125,7 +136,7 @@ open({str(directory / "cgroup.procs")!r}, "w").write(str(os.getpid()))
 for number in range(300): os.close(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)); open(sys.argv[1]).close()
 """
     found = watch.run(code, str(tmp_path / "file"))
-    count = counted(watch.source)
+    count = all_read(watch)
     told = [e for e in found if isinstance(e, Syscall) and e.resolved.get("name") == str(tmp_path / "file")]
     assert len(told) == 300
     assert {e.task.cgroup for e in told} == {directory.stat().st_ino}
@@ -141,7 +152,7 @@ def test_flood_is_counted_as_dropped(fresh, tmp_path):
     watch = fresh(sizes=Sizes(1 << 16, 1 << 16))
     watch.source.watch({"unlink": Outcomes()})
     watch.run(UNLINK + "for number in range(3000): unlink(number)")
-    count = counted(watch.source)
+    count = all_read(watch)
     assert count.seen == count.suppressed + count.submitted + count.dropped
     assert count.dropped > 0
     assert count.submitted == count.decoded
