@@ -219,6 +219,8 @@ class Stage:
         cgroup.mkdir()
         home = self._homes / str(cgroup.stat().st_ino)
         home.mkdir()
+        while watch.read():  # what the machine did meanwhile must not keep the actor's own start from being told
+            pass
         process = subprocess.Popen(
             ["/bin/sh", "-c", JOIN, str(cgroup), *PYTHON, STEPS, str(home)],
             stdin=subprocess.PIPE,
