@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from rules.compiled_rule import CompiledRule
@@ -27,10 +28,10 @@ NOTHING = Verdict()
 
 class RulesOfType:
     """``exact``: what is left of the rules' conditions for events of one type; ``relaxed``: the same without what
-    varies; ``loosest``: without the wording of names either. Where the relaxed one is the same node a rule that is
-    possible is hit, else it is looked at again. Without ``match_all`` only the first hit counts."""
+    varies; ``loosest``: without the wording of names either. Only where a rule is possible whose relaxed condition is
+    not the exact one, that is asked as well. Without ``match_all`` only the first hit counts.
 
-    __slots__ = ("_exact", "_find_possible", "_graph", "_match_all", "_rules", "_second", "find_conceivable")
+    Each form is compiled when it is first asked: who only wants hits pays for nothing else."""
 
     def __init__(
         self,
@@ -41,25 +42,42 @@ class RulesOfType:
         loosest: Sequence[int],
         match_all: bool,
     ) -> None:
-        self.find_conceivable = compile_bucket(graph, loosest)
-        self._find_possible = None if loosest == relaxed else compile_bucket(graph, relaxed)
         self._graph = graph
         self._rules = rules
-        self._exact = [None if one == other else one for one, other in zip(exact, relaxed, strict=True)]
-        self._second: dict[int, Bucket] = {}
+        self._exact = exact
+        self._relaxed = relaxed
+        self._loosest = loosest
         self._match_all = match_all
 
-    def verdict(self, event: Any, conceivable: Sequence[int]) -> Verdict:
-        """``conceivable``: what ``find_conceivable`` found for the event."""
-        possible = conceivable if self._find_possible is None else self._find_possible(event)
-        hits = [at for at in possible if (node := self._exact[at]) is None or self._holds(node, event)]
+    def hits(self, event: Any) -> Sequence[CompiledRule]:
+        """The rules that the event matches, in load order."""
+        hits = self._find_hits(event)
+        return [self._rules[at] for at in hits] if hits else ()
+
+    def verdict(self, event: Any) -> Verdict:
+        conceivable = self._find_conceivable(event)
+        if not conceivable:
+            return NOTHING
+        possible = conceivable if self._loosest == self._relaxed else self._find_possible(event)
+        hits = self._find_hits(event) if self._differs.intersection(possible) else possible
         if not self._match_all:
             hits = hits[:1]
         return Verdict(*([self._rules[at] for at in places] for places in (hits, possible, conceivable)))
 
-    def _holds(self, node: int, event: Any) -> bool:
-        """Compiled when first needed: most conditions never are."""
-        bucket = self._second.get(node)
-        if bucket is None:
-            bucket = self._second[node] = compile_bucket(self._graph, [node])
-        return bool(bucket(event))
+    @cached_property
+    def _differs(self) -> frozenset[int]:
+        """Places of the rules whose relaxed condition is not the exact one."""
+        both = zip(self._exact, self._relaxed, strict=True)
+        return frozenset(at for at, (exact, relaxed) in enumerate(both) if exact != relaxed)
+
+    @cached_property
+    def _find_hits(self) -> Bucket:
+        return compile_bucket(self._graph, self._exact, self._match_all)
+
+    @cached_property
+    def _find_possible(self) -> Bucket:
+        return compile_bucket(self._graph, self._relaxed)
+
+    @cached_property
+    def _find_conceivable(self) -> Bucket:
+        return compile_bucket(self._graph, self._loosest)

@@ -9,7 +9,7 @@ from rules.collector import collect
 from rules.compiled_rule import CompiledRule, FieldUse, compiled
 from rules.fields import Source, Value
 from rules.folding import EVENT_TYPE, FALSE, Graph, Pair
-from rules.judging import NOTHING, RulesOfType, Verdict
+from rules.judging import RulesOfType, Verdict
 from rules.possibility import Possibility
 from rules.problems import Code, Problem, Severity
 from rules.relaxing import Relaxing
@@ -43,14 +43,15 @@ class SourceRules:
 
     def matches(self, event: Any) -> Sequence[CompiledRule]:
         """The rules that the event matches, in load order (the first one only, if so loaded)."""
-        return self.judge(event).hits
+        return self._rules_for(event).hits(event)
 
     def judge(self, event: Any) -> Verdict:
         """The same, and the rules that another event of the same behaviour might match."""
+        return self._rules_for(event).verdict(event)
+
+    def _rules_for(self, event: Any) -> RulesOfType:
         event_type = self.source.event_type(event)
-        rules = self._judges.get(event_type) or self._of_new_type(event_type)
-        conceivable = rules.find_conceivable(event)
-        return rules.verdict(event, conceivable) if conceivable else NOTHING
+        return self._judges.get(event_type) or self._of_new_type(event_type)
 
     def may_match(self, assumed: Mapping[str, Value | None]) -> bool:
         """False only if no rule can match an event with these fields, by name like ``proc.aname[2]`` (None: the event
