@@ -78,10 +78,10 @@ def build(request: dict[str, Any], directory: Path) -> tuple[dict[str, Any], lis
     os.environ["BCC_KERNEL_SOURCE"] = os.fspath(directory)
     btf = Btf()
     prologue, missing_members = generate(btf, request)
-    exit_arguments = btf.tracepoint_arguments("sched_process_exit")
-    if exit_arguments and exit_arguments > 1:
+    inner: tuple[str, ...] = (*INNER_MAPS, "ended")
+    if (btf.tracepoint_arguments("sched_process_exit") or 0) > 1:
         prologue += "#define EXIT_TELLS_GROUP_DEAD 1\n"
-    inner = INNER_MAPS if "EXIT_TELLS_GROUP_DEAD" in prologue else (*INNER_MAPS, "ended")
+        inner = INNER_MAPS
     rdonly_cast = btf.function("bpf_rdonly_cast")
     btf.close()
     described = time.monotonic()

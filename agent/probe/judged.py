@@ -65,6 +65,7 @@ class Judged:
         """Nothing judged so far counts any more."""
         self.generation += 1
         self._settled.clear()
+        self._needless.clear()
         self._steer()
 
     def turn_away(self) -> None:

@@ -99,7 +99,6 @@ class KernelSource:
             Ring(held.pop("bulk"), sizes.bulk_bytes), Ring(held.pop("critical"), sizes.critical_bytes), self._take
         )
         self._counters = bpfmap.Map(held.pop("counters"), _COUNTS.size, per_cpu=True)
-        self._capacity = sizes.known_entries
         self._judged = Judged(
             bpfmap.Map(held.pop("judged"), ENTRY_SIZE), bpfmap.Map(held.pop("control"), 8), sizes.known_entries
         )
@@ -138,7 +137,7 @@ class KernelSource:
 
     def seen(self) -> set[int]:
         listed = self._shares.listed()
-        subjects, held = self._judged.turn(self._capacity // 4)
+        subjects, held = self._judged.turn(self._judged.capacity // 4)
         self._shares.hold(held, listed)
         return subjects
 
@@ -151,7 +150,7 @@ class KernelSource:
         return list(self._shares.novelties(self._judged.expired, self._judged.evicted))
 
     def knowledge(self) -> Knowledge:
-        return Knowledge(self._judged.entries, self._capacity, self._judged.generation)
+        return Knowledge(self._judged.entries, self._judged.capacity, self._judged.generation)
 
     def forget_behaviours(self, cgroup: int) -> None:
         self._shares.renew(cgroup)

@@ -1,7 +1,7 @@
 /* Records, counters and walks that every hook family shares. agent/probe/decode.py reads these layouts.
  *
- * All kernel reads go through bpf_probe_read_kernel on offsets from BTF: a wrong pointer yields zeros, never a fault.
- * Counts are atomic, so that seen = suppressed + submitted + dropped holds although cgroup programs can be preempted. */
+ * All kernel reads go by offsets from BTF through READ and READ_BYTES: a wrong pointer yields zeros, never a fault.
+ * Counts that cgroup programs share are atomic, as those can be preempted: seen = suppressed + submitted + dropped. */
 
 #define __always_inline inline __attribute__((always_inline))
 
@@ -106,7 +106,6 @@ BPF_ARRAY(specs, struct spec, 512);
 #define TELL_CONNECTED 16 /* what goes over sockets that are connected */
 #define TELL_LOCAL 32     /* descriptors that are no internet sockets */
 #define TELL_ENVIRONMENT 64
-#define TELL_TYPED 128 /* paths of openings as the caller typed them */
 
 /* Reads a member of a kernel structure; zero when the pointer is wrong. From 6.2 on the kernel turns a load through
  * bpf_rdonly_cast into one instruction that survives faults, which is a thirtieth of a helper call's cost. The constant
