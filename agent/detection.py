@@ -69,6 +69,8 @@ class Scope(Memory, Protocol):
 
     def ignore_cgroup(self, cgroup: int) -> None: ...
 
+    def unlearn(self, key: bytes) -> None: ...
+
 
 class Detection:
     """Judges every act of every container. ``clock`` gives unix seconds; ``source`` is told of the host's cgroups, and
@@ -94,6 +96,7 @@ class Detection:
         self._profiles = profiles
         self._findings = findings
         self._ignore = source.ignore_cgroup
+        self.processes.contexts.on_forgotten = source.unlearn
         self._clock = clock
         self._sensitive = Sensitive(settings.drift.sensitive_paths)
         self._host: set[int] = set()
@@ -200,17 +203,21 @@ class Detection:
         task = event.task
         match event:
             case Fork():
-                self.processes.fork(event, contained)
+                if self.processes.fork(event, contained):
+                    self.remembered.settle(ticket)
                 return None
             case Exit():
                 self.processes.exit(event)
                 return None
             case Exec():
                 done = self.processes.exec(event, contained)
+                if done.before is None:
+                    ticket = None  # who executed it may be known the next time
                 if not done.after.inside:
+                    self.remembered.settle(ticket)
                     return None
                 behaviours = executed(event, done.after, done.before)
-                return _Act(event.at, task, done.after, behaviours, dropped=self._is_dropped(event))
+                return _Act(event.at, task, done.after, behaviours, ticket, dropped=self._is_dropped(event))
             case Running():
                 return self._found(event, contained)
             case Syscall():

@@ -3,6 +3,9 @@
 Keyed by process id and start time, so that a reused id is another process. Records are immutable: an exec or
 a fork makes a new one, and whoever kept the old one still sees the process as it was.
 
+Forks and executions that the kernel knows are not told. So each event tells the context of its process and of the
+parent: where that is not the one in the table, the process is what the first of its context was (agent.contexts).
+
 A process inside a container's cgroup that has not executed anything there yet is the runtime itself (runc's
 init): ``inside`` is False, and what it does is not the workload's behaviour.
 """
@@ -15,16 +18,18 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import TypedDict
 
-from watchkeeper.events import Exec, Exit, Fork, Running, Task
+from agent.contexts import Contexts, Lineage
+from watchkeeper.events import Ancestor, Exec, Exit, Fork, Running, Task
 from watchkeeper.findings import Process
 
 LIVE = 32_768  # processes remembered; beyond it the oldest are forgotten
 GONE = 1_024  # ended processes remembered: their last events may wait for the container's name
 ANCESTORS = 16
 ARGUMENTS = 1_024  # characters kept of the arguments of one process
+UNTOLD = -1  # in place of a process id: the kernel did not tell which process it was
 TICK = 10_000_000  # nanoseconds: /proc tells start times in hundredths of a second
 
 RUNC_INIT = "runc:["  # beginning of the name that runc's init has before it becomes the container's program
@@ -70,6 +75,7 @@ class Known:
     writable: bool = False
     memfd: bool = False
     capabilities: tuple[int, int, int] | None = None
+    context: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,7 @@ class Processes:
         self._live: OrderedDict[int, Known] = OrderedDict()
         self._gone: OrderedDict[tuple[int, int], Known] = OrderedDict()
         self._entered: set[int] = set()
+        self.contexts: Contexts[Known] = Contexts()
         self._booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
         self.forgotten = 0
 
@@ -103,12 +110,13 @@ class Processes:
 
     def actor(self, task: Task) -> Known | None:
         """The process of the task, with the name, group and session that the task tells if they changed since."""
-        known = self.find(task.pid, task.start)
+        if task.parent_context:
+            self._check(Ancestor(task.parent_pid, task.parent_start, "", task.parent_context), _UNTOLD)
+        known = self._of_context(task, task.context)
         if known is None or _is_current(known, task):
             return known
         current = replace(known, name=task.comm, **_ids(task))
-        if self._live.get(known.pid) is known:
-            self._live[known.pid] = current
+        self._put(known, current)
         return current
 
     def ancestor(self, known: Known, number: int) -> Known | None:
@@ -154,7 +162,8 @@ class Processes:
     def exec(self, event: Exec, in_container: bool) -> Executed:
         """The process runs another program from now on."""
         task = event.task
-        before = self.find(task.pid, task.start) or self._like_its_parent(task)
+        self._meet(event.ancestors)
+        before = self._of_context(task, event.previous_context) or self._like_its_parent(task)
         entering = in_container and not (before is not None and before.inside)
         runtime = entering and _is_runtime(task.comm, event.executable, event.arguments, event.memfd)
         inside = in_container and not runtime
@@ -184,13 +193,15 @@ class Processes:
             writable=event.writable,
             memfd=event.memfd,
             capabilities=_capabilities(task, before),
+            context=task.context,
             **_ids(task),
         )
         self._keep(after)
+        self._hear(after)
         return Executed(after, before)
 
-    def fork(self, event: Fork, in_container: bool) -> None:
-        """The child runs its parent's program until it executes another."""
+    def fork(self, event: Fork, in_container: bool) -> bool:
+        """The child runs its parent's program until it executes another. False when that is not known."""
         parent = self.actor(event.task)
         task = event.task
         inside = parent.inside if parent else in_container and not task.comm.startswith(RUNC_INIT)
@@ -209,12 +220,17 @@ class Processes:
             exact=True,
             name=sys.intern(task.comm),
             started_at=self._wall(event.child_start),
+            context=event.child_context,
             **_child_ids(event),
         )
         self._keep(child)
+        if parent is None:
+            return False
+        self._hear(child)
+        return True
 
     def exit(self, event: Exit) -> None:
-        known = self.actor(event.task)
+        known = self.find(event.task.pid, event.task.start)
         if known is not None and self._live.get(known.pid) is known:
             self._retire(known)
 
@@ -231,7 +247,7 @@ class Processes:
             uid=task.uid,
             login_uid=task.login_uid,
             tty=known.tty,
-            ancestors=tuple(f"{each.executable or 'unknown'}[{each.pid}]" for each in self._ancestors(known)),
+            ancestors=tuple(_brief(each) for each in self._ancestors(known)),
             origin=known.origin,
         )
 
@@ -239,12 +255,90 @@ class Processes:
         return len(self._live)
 
     def _ancestors(self, known: Known) -> Iterator[Known]:
+        """Those not told of are what they were to the first process of the nearest context that is known."""
+        heard: tuple[Known, ...] = ()
         for _ in range(ANCESTORS):
+            if (lineage := self.contexts.find(known.context)) is not None:
+                heard = lineage.ancestors
             parent = self.find(known.parent_pid, known.parent_start)
+            if parent is None and heard:
+                parent = _inherited(heard[0], known)
             if parent is None or parent is known:
                 return
             yield parent
-            known = parent
+            known, heard = parent, heard[1:]
+
+    def _hear(self, known: Known) -> None:
+        if known.context:
+            self.contexts.hear(known.context, known, tuple(self._ancestors(known)))
+
+    def _of_context(self, task: Task, context: bytes) -> Known | None:
+        """The process of the task, which is of this context; empty: not told."""
+        known = self.find(task.pid, task.start)
+        if not context or (known is not None and known.context == context):
+            return known
+        lineage = self.contexts.find(context)
+        if lineage is None:
+            return self._first_of(known, context)
+        current = self._like(lineage, task)
+        if known is not None:
+            current = _with_what_stays(current, known)
+            self._put(known, current)
+        else:
+            self._remember_gone(current)
+        return current
+
+    def _first_of(self, known: Known | None, context: bytes) -> Known | None:
+        """None for a process that became something else which is not known (any more)."""
+        if known is None:
+            return None
+        if known.context:
+            self._drop(known)
+            self.forgotten += 1
+            return None
+        current = replace(known, context=context)
+        self._put(known, current)
+        return current
+
+    def _like(self, lineage: Lineage[Known], task: Task) -> Known:
+        """The task's process, not told of by fork or exec: the same as the first of its context. Its parent is the one
+        that this had, which the task names unless it has got another one since."""
+        parents = lineage.ancestors[:1]
+        inherited = any(parent.context != task.parent_context for parent in parents)
+        return replace(
+            lineage.process,
+            pid=task.pid,
+            start=task.start,
+            parent_pid=UNTOLD if inherited else task.parent_pid,
+            parent_start=0 if inherited else task.parent_start,
+            cgroup=task.cgroup,
+            started_at=self._wall(task.start),
+            exact=True,
+            name=sys.intern(task.comm),
+            **_NO_IDS | _ids(task),
+        )
+
+    def _meet(self, ancestors: tuple[Ancestor, ...]) -> None:
+        """See to it that they are in the table as what they are, and as they are called now."""
+        for one, parent in zip_longest(ancestors, ancestors[1:]):
+            known = self._check(one, parent or (_NOBODY if len(ancestors) < ANCESTORS else _UNTOLD))
+            if known is not None and known.name != one.comm:
+                self._put(known, replace(known, name=sys.intern(one.comm)))
+
+    def _check(self, one: Ancestor, parent: Ancestor) -> Known | None:
+        """The process as what it is, if that is known."""
+        known = self.find(one.pid, one.start)
+        if not one.context or (known is not None and known.context == one.context):
+            return known
+        lineage = self.contexts.find(one.context)
+        if lineage is None:
+            return self._first_of(known, one.context)
+        first = lineage.process
+        task = Task(
+            one.pid, one.start, parent.pid, parent.start, first.uid, 0, first.login_uid, first.cgroup,
+            one.comm or first.name, parent_context=parent.context,
+        )  # fmt: skip
+        return self._of_context(task, one.context)
 
     def _wall(self, start: int) -> int:
         return int(self._booted * 1e9) + start
@@ -284,11 +378,61 @@ class Processes:
             self._live.popitem(last=False)
             self.forgotten += 1
 
+    def _put(self, known: Known, current: Known) -> None:
+        """In the place of the same process."""
+        if self._live.get(known.pid) is known:
+            self._live[known.pid] = current
+        elif (known.pid, known.start) in self._gone:
+            self._gone[known.pid, known.start] = current
+
+    def _drop(self, known: Known) -> None:
+        if self._live.get(known.pid) is known:
+            del self._live[known.pid]
+        self._gone.pop((known.pid, known.start), None)
+
     def _retire(self, known: Known) -> None:
         del self._live[known.pid]
+        self._remember_gone(known)
+
+    def _remember_gone(self, known: Known) -> None:
+        """What has ended, or what the kernel does not tell the end of."""
         self._gone[known.pid, known.start] = known
+        self._gone.move_to_end((known.pid, known.start))
         if len(self._gone) > GONE:
             self._gone.popitem(last=False)
+
+
+def _inherited(first: Known, child: Known) -> Known:
+    """The parent as it was to the first process of a context. Which process that is today only the child may tell."""
+    is_eldest = first.parent_pid == 0
+    return replace(
+        first,
+        pid=child.parent_pid,
+        start=child.parent_start,
+        parent_pid=0 if is_eldest else UNTOLD,
+        parent_start=0,
+        exact=True,
+    )
+
+
+def _with_what_stays(current: Known, known: Known) -> Known:
+    """What an exec does not change."""
+    return replace(
+        current,
+        parent_pid=known.parent_pid,
+        parent_start=known.parent_start,
+        started_at=known.started_at,
+        session=current.session or known.session,
+        group=current.group or known.group,
+        virtual_pid=known.virtual_pid,
+        virtual_group=current.virtual_group or known.virtual_group,
+        virtual_session=current.virtual_session or known.virtual_session,
+    )
+
+
+def _brief(known: Known) -> str:
+    name = known.executable or "unknown"
+    return name if known.pid == UNTOLD else f"{name}[{known.pid}]"
 
 
 class _Ids(TypedDict, total=False):
@@ -297,6 +441,10 @@ class _Ids(TypedDict, total=False):
     virtual_pid: int
     virtual_group: int
     virtual_session: int
+
+
+_NOBODY, _UNTOLD = Ancestor(0, 0, ""), Ancestor(UNTOLD, 0, "")
+_NO_IDS = _Ids(session=0, group=0, virtual_pid=0, virtual_group=0, virtual_session=0)
 
 
 def _capabilities(task: Task, before: Known | None) -> tuple[int, int, int]:

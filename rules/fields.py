@@ -62,12 +62,14 @@ def _any_type(_event_type: str) -> bool:
 @dataclass(frozen=True, slots=True)
 class Where:
     """Two events of the same behaviour may differ in a comparison, but not everywhere: ``differ`` is False of an event
-    if all events of its behaviour compare as it does, and ``of_type`` of an event type if that is so for all its
-    events. Neither raises. ``otherwise``: the field's value where they do not differ, if it has but one."""
+    if all events of its behaviour compare as it does. It is asked of events whose type is ``of_type``; ``elsewhere``
+    says it of all those of other types. Neither function raises. ``otherwise``: the field's value where they do not
+    differ, if it has but one."""
 
     differ: Callable[[Any], bool]
     of_type: Callable[[str], bool] = _any_type
     otherwise: Value | None = None
+    elsewhere: bool = False
 
 
 Variation = bool | Where
@@ -88,10 +90,13 @@ def always(_operator: str, _literals: Sequence[str]) -> bool:
 
 
 def where(
-    differ: Callable[[Any], bool], of_type: Callable[[str], bool] = _any_type, otherwise: Value | None = None
+    differ: Callable[[Any], bool],
+    of_type: Callable[[str], bool] = _any_type,
+    otherwise: Value | None = None,
+    elsewhere: bool = False,
 ) -> Varies:
     """For FieldInfo.varies: they may where ``Where`` says so, whatever the comparison."""
-    variation = Where(differ, of_type, otherwise)
+    variation = Where(differ, of_type, otherwise, elsewhere)
     return lambda _operator, _literals: variation
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rules.fields import Where
+from rules.fields import Variation, Where
 from rules.folding import FALSE, TRUE, Graph, Junction, Negation, Pair, Test
 
 Bounds = tuple[int, int]
@@ -49,10 +49,10 @@ class Relaxing:
                 return number, number
 
     def _of_comparison(self, number: int, test: Test | Pair) -> Bounds:
-        variations = test.variations
+        variations = {self._of_this_type(each) for each in test.variations}
         if True in variations or (self._worded and self._is_worded(test)):
             return TRUE, FALSE
-        places = [each for each in variations if isinstance(each, Where) and each.of_type(self._event_type)]
+        places = [each for each in variations if isinstance(each, Where)]
         if not places:
             return number, number
         differs = self._graph.junction(False, [self._graph.asked(each.differ) for each in places])
@@ -63,6 +63,11 @@ class Relaxing:
             self._graph.junction(False, (number, differs)),
             self._graph.junction(True, (number, self._graph.negation(differs))),
         )
+
+    def _of_this_type(self, variation: Variation) -> Variation:
+        if isinstance(variation, Where) and not variation.of_type(self._event_type):
+            return variation.elsewhere
+        return variation
 
     def _is_worded(self, test: Test | Pair) -> bool:
         fields = test.taken.fields if isinstance(test, Test) else test.left.fields | test.right.fields

@@ -20,6 +20,7 @@ from agent.probe.record import (
     device_number,
     event_class,
     header,
+    identifier,
     part,
     place,
     text,
@@ -31,9 +32,10 @@ from watchkeeper.events import AnyEvent, Task
 
 _EXEC = struct.Struct("@QqqIIIIIIIIIIII16s")
 _COUNT = struct.Struct("@II")
-_ANCESTOR = struct.Struct("@QII16s")
-_ANCESTORS = 8
-_FORK = struct.Struct("@QII")
+_ANCESTOR = struct.Struct("@QII16s16s")
+_ANCESTORS = 16
+_ID_SIZE = 16
+_FORK = struct.Struct("@QII16s")
 _EXIT = struct.Struct("@iI")
 _OPEN = struct.Struct("@QII")
 _PATHS = struct.Struct("@IIIIIIIIII")
@@ -109,11 +111,13 @@ def capability_name(number: int) -> str:
 
 def _exec(record: Buffer, flags: int, when: float, who: Task) -> events.Exec:
     offset = HEADER.size + IDENTITY.size
+    before = identifier(part(record, offset, _ID_SIZE))
+    offset += _ID_SIZE
     ancestors, _ = _COUNT.unpack_from(record, offset)
     offset += _COUNT.size
     found = tuple(
-        (pid, start, c_string(comm))
-        for start, pid, _, comm in (
+        events.Ancestor(pid, start, c_string(comm), identifier(context))
+        for start, pid, _, comm, context in (
             _ANCESTOR.unpack_from(record, offset + i * _ANCESTOR.size) for i in range(min(ancestors, _ANCESTORS))
         )
     )
@@ -141,6 +145,7 @@ def _exec(record: Buffer, flags: int, when: float, who: Task) -> events.Exec:
         lower_layer=bool(flags & LOWER_LAYER),
         changed_at=changed * 1_000_000_000 + changed_rest,
         modified_at=modified * 1_000_000_000 + modified_rest,
+        previous_context=before,
     )
 
 
@@ -167,13 +172,14 @@ def _may_write(who: Task, mode: int, owner: int, group: int) -> bool:
 
 
 def _fork(record: Buffer, when: float, who: Task) -> events.Fork:
-    child_start, child, _ = _FORK.unpack_from(record, HEADER.size)
+    child_start, child, _, became = _FORK.unpack_from(record, HEADER.size)
     ids = IDENTITY.unpack_from(record, HEADER.size + _FORK.size)
     return events.Fork(
         at=when,
         task=who,
         child_pid=child,
         child_start=child_start,
+        child_context=identifier(became),
         child_virtual_pid=ids[4],
         group=ids[6],
         virtual_group=ids[7],

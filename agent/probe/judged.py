@@ -61,6 +61,11 @@ class Judged:
             self._map.delete_many(self._needless)
             self._needless.clear()
 
+    def unlearn(self, key: bytes) -> None:
+        """It is not KNOWN any more, nor will be by what was settled until now."""
+        self._settled.pop(key, None)
+        self._map.delete_many([key])
+
     def forget(self) -> None:
         """Nothing judged so far counts any more."""
         self.generation += 1

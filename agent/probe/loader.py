@@ -132,6 +132,9 @@ class KernelSource:
     def remember(self) -> None:
         self._judged.remember()
 
+    def unlearn(self, key: bytes) -> None:
+        self._judged.unlearn(key)
+
     def forget(self) -> None:
         self._judged.forget()
 

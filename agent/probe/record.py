@@ -12,14 +12,14 @@ from watchkeeper.events import Task
 
 Buffer = memoryview | bytes
 
-HEADER = struct.Struct("@IIQQQIIIIII16sQQQIIII16s")
+HEADER = struct.Struct("@IIQQQIIIIII16sQQQIIII16s16s16s")
 IDENTITY = struct.Struct("@QQQIIIIIIII")
 
 DETACHED, TRUNCATED = 2, 4
 CREATED, UPPER_LAYER, LOWER_LAYER = 256, 512, 2048
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 _NO_LOGIN = 0xFFFFFFFF
-_NO_KEY = bytes(16)
+_NONE = bytes(16)
 
 
 class DecodeError(Exception):
@@ -50,14 +50,20 @@ class Header:
 def header(record: Buffer, identified: bool) -> Header:
     """The header and, if one follows it, the identity."""
     (_, flags, cgroup, _, _, uid, gid, effective_uid, effective_gid, login, _, comm, at, start, parent_start, tgid,
-     parent, netns, generation, key) = HEADER.unpack_from(record)  # fmt: skip
+     parent, netns, generation, key, context, parent_context) = HEADER.unpack_from(record)  # fmt: skip
     login = -1 if login == _NO_LOGIN else login
     further: tuple[int, ...] = ()
     if identified:
         effective, permitted, inheritable, thread, *ids, _ = IDENTITY.unpack_from(record, HEADER.size)
         further = (thread, effective_uid, effective_gid, effective, permitted, inheritable, *ids)
-    who = Task(tgid, start, parent, parent_start, uid, gid, login, cgroup, c_string(comm), netns, *further)
-    return Header(flags, at, who, b"" if key == _NO_KEY else key, generation)
+    who = Task(tgid, start, parent, parent_start, uid, gid, login, cgroup, c_string(comm), netns,
+               identifier(context), identifier(parent_context), *further)  # fmt: skip
+    return Header(flags, at, who, identifier(key), generation)
+
+
+def identifier(raw: bytes) -> bytes:
+    """Empty where the kernel has none."""
+    return b"" if raw == _NONE else raw
 
 
 def part(record: Buffer, offset: int, length: int) -> bytes:

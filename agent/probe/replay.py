@@ -77,6 +77,9 @@ class ReplaySource:
     def remember(self) -> None:
         """Nothing is ever settled."""
 
+    def unlearn(self, key: bytes) -> None:
+        """Nothing is ever settled."""
+
     def forget(self) -> None:
         """Nothing is ever settled."""
 

@@ -108,6 +108,10 @@ class Source(Protocol):
         """From now on what was settled ends in the kernel."""
         ...
 
+    def unlearn(self, key: bytes) -> None:
+        """The behaviour of this key is to be told again."""
+        ...
+
     def forget(self) -> None:
         """Rules or profiles are others now: whatever was settled is to be judged again. Subjects count no more."""
         ...

@@ -20,7 +20,7 @@ RESULT, NONE, HOW = 6, 7, 8
 PLAIN, HERE = 14, 15
 _SPEC = struct.Struct("@HBBBBBBBBBB3s3sHBx")
 SPEC_SIZE = _SPEC.size
-_ADDRESS_LENGTH_AT, _RECEIVES, _OPENS = 1, 2, 4
+_ADDRESS_LENGTH_AT, _RECEIVES, _OPENS, _ACCEPTS = 1, 2, 4, 8
 _OF_THE_BEHAVIOUR = frozenset(
     {"flags", "mode", "domain", "type", "proto", "request", "cmd", "nstype", "resolve", "sig"}
     | {"uid", "gid", "ruid", "euid", "suid", "rgid", "egid", "sgid"}
@@ -258,7 +258,8 @@ def kernel_version() -> tuple[int, ...]:
 
 def spec(call: Call, told: int) -> bytes:
     """The row for the kernel: ``struct spec`` in bpf/record.h."""
-    traits = _ADDRESS_LENGTH_AT * call.address_at | _RECEIVES * call.receives | _OPENS * call.opens
+    traits = _ADDRESS_LENGTH_AT * call.address_at | _RECEIVES * call.receives
+    traits |= _OPENS * call.opens | _ACCEPTS * call.accepts
     names = bytes(text.pointer for text in call.texts).ljust(3, bytes([NONE]))
     directories = bytes(text.directory for text in call.texts).ljust(3, bytes([PLAIN]))
     slots = (call.descriptor, call.listener, call.flags, call.how)

@@ -26,6 +26,10 @@ class Task(msgspec.Struct, frozen=True):
     cgroup: int
     comm: str
     network_namespace: int = 0
+    # What the process and its parent are, as the kernel sums it up: of equal ones program, arguments, directory,
+    # terminal, capabilities, and the same of all ancestors are equal. Empty: not told.
+    context: bytes = b""
+    parent_context: bytes = b""
     # What follows is told with Exec and Syscall only. Effective ids -1: as the real ones. Groups and sessions are
     # process ids as the host sees them, ``virtual_…`` as the task's own pid namespace does.
     thread: int = 0
@@ -49,6 +53,15 @@ class Event(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
     task: Task
 
 
+class Ancestor(msgspec.Struct, frozen=True):
+    """A process above another one, as it was called at that moment."""
+
+    pid: int
+    start: int
+    comm: str
+    context: bytes = b""  # see Task
+
+
 class Exec(Event, frozen=True, tag="exec", kw_only=True):
     executable: str
     arguments: tuple[str, ...] = ()
@@ -58,7 +71,7 @@ class Exec(Event, frozen=True, tag="exec", kw_only=True):
     inode: int = 0
     upper_layer: bool = False  # the executable lies in the container's own writable overlay layer
     memfd: bool = False
-    ancestors: tuple[tuple[int, int, str], ...] = ()  # (pid, start, comm), nearest first
+    ancestors: tuple[Ancestor, ...] = ()  # nearest first
     name: str = "execve"  # or execveat
     environment: tuple[str, ...] = ()  # the first 4096 bytes of it
     tty_number: int = 0  # of the controlling terminal, as stat(2) tells devices; 0: none
@@ -66,6 +79,7 @@ class Exec(Event, frozen=True, tag="exec", kw_only=True):
     lower_layer: bool = False  # the executable lies in an overlay's lower layer
     changed_at: int = 0  # of the executable's inode (ctime), nanoseconds since 1970
     modified_at: int = 0  # of the executable (mtime)
+    previous_context: bytes = b""  # of the task, until then
 
 
 class Fork(Event, frozen=True, tag="fork", kw_only=True):
@@ -74,6 +88,7 @@ class Fork(Event, frozen=True, tag="fork", kw_only=True):
 
     child_pid: int
     child_start: int
+    child_context: bytes = b""
     child_virtual_pid: int = 0
     group: int = 0
     virtual_group: int = 0

@@ -6,7 +6,9 @@ What is one behaviour (``FieldInfo.varies``) is what the kernel hashes into the 
 - The process context: of the process, and by inheritance at fork of each ancestor, what its exec made it: the
   executable's path, inode, times of change and modification, owner, mode bits, overlay layer, and whether it is a
   memfd; the arguments (their first 4095 bytes), the environment (when it is told), the directory, the terminal, the
-  ids of user, group and login, the capabilities right after, comm.
+  ids of user, group and login, the capabilities right after, comm. Of an execution that succeeds itself what it makes
+  of the process, the names (comm) that the next 16 ancestors have at that moment, and whether it is the first process
+  of its pid namespace.
 - Of the event: real and effective user and group, the login user, the thread group leader's comm as it is now, the
   event type, and the outcome, which is one of three: done (a result of 0 or more), under way (EINPROGRESS), failed.
 - The call's constants: domain, type and protocol of a socket, request, command, words of flags (those of open, too),
@@ -27,8 +29,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rules.fields import Argument, Extractor, FieldInfo, Type, Value, Varies, never, simple
+from rules.fields import Argument, Extractor, FieldInfo, Type, Value, Varies, never, simple, where
 from rules.sources.activity import Activity, Process
+from rules.sources.syscall_names import EXECUTIONS
+from watchkeeper.events import Exec
 
 
 def field(name: str, kind: Type, description: str, get: Extractor, varies: Varies = never) -> FieldInfo:
@@ -75,6 +79,15 @@ def of_process(get: Callable[[Process], Value | None]) -> Extractor:
         return get(process) if process is not None else None
 
     return extract
+
+
+def at_execution(differ: Callable[[Activity], bool] = lambda _activity: False) -> Varies:
+    """For FieldInfo.varies: of executions that succeed only where ``differ`` says so, of all else always."""
+
+    def differs(activity: Activity) -> bool:
+        return not isinstance(activity.event, Exec) or differ(activity)
+
+    return where(differs, EXECUTIONS.__contains__, elsewhere=True)
 
 
 def of_parent(get: Callable[[Process], Value | None]) -> Extractor:

@@ -7,7 +7,17 @@ from collections.abc import Callable
 from rules.fields import Argument, Extractor, FieldInfo, Quantifier, Type, Value, Varies, always, where
 from rules.sources import lineage
 from rules.sources.activity import Activity, Process
-from rules.sources.declarations import boolean, field, index, integer, missing, of_parent, of_process, text
+from rules.sources.declarations import (
+    at_execution,
+    boolean,
+    field,
+    index,
+    integer,
+    missing,
+    of_parent,
+    of_process,
+    text,
+)
 
 FURTHEST = 20  # ancestors whose environment is searched for a variable
 
@@ -113,18 +123,20 @@ def _environments() -> tuple[FieldInfo, ...]:
 
 
 def _lineage() -> tuple[FieldInfo, ...]:
-    """An ancestor may take another name at any time; its program is part of the behaviour where it is known at all."""
+    """An ancestor's program is part of the behaviour where it is known at all. An ancestor may take another name at any
+    time: those they have when a program is executed are part of that only."""
     of_parents, of_ancestors = where(lineage.is_orphan), where(lineage.is_incomplete)
+    names_of_parents, names_of_ancestors = at_execution(lineage.is_orphan), at_execution(lineage.is_incomplete)
     return (
-        text("proc.pname", "proc.name of the parent.", of_parent(lambda parent: parent.name), always),
+        text("proc.pname", "proc.name of the parent.", of_parent(lambda parent: parent.name), names_of_parents),
         text("proc.pexe", "proc.exe of the parent.", of_parent(exe), of_parents),
         field("proc.pexepath", Type.PATH, "proc.exepath of the parent.", of_parent(_path), of_parents),
-        text("proc.pcmdline", "proc.cmdline of the parent.", of_parent(command_line), always),
-        _ancestral("proc.aname", Type.STRING, "proc.name", lambda known: known.name, always),
+        text("proc.pcmdline", "proc.cmdline of the parent.", of_parent(command_line), names_of_parents),
+        _ancestral("proc.aname", Type.STRING, "proc.name", lambda known: known.name, names_of_ancestors),
         _ancestral("proc.aexe", Type.STRING, "proc.exe", exe, of_ancestors),
         _ancestral("proc.aexepath", Type.PATH, "proc.exepath", _path, of_ancestors),
         _ancestral("proc.aargs", Type.STRING, "proc.args", arguments, of_ancestors),
-        _ancestral("proc.acmdline", Type.STRING, "proc.cmdline", command_line, always),
+        _ancestral("proc.acmdline", Type.STRING, "proc.cmdline", command_line, names_of_ancestors),
         _ancestral("proc.apid", Type.INTEGER, "proc.pid", lambda known: known.pid, always),
     )
 

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from rules.fields import Argument, FieldInfo, Type, Value, always, where
+from collections.abc import Sequence
+
+from rules.fields import Argument, FieldInfo, Type, Value, Variation, always, where
 from rules.sources.activity import Activity, Process
-from rules.sources.declarations import boolean, field, integer, missing, moment, nothing, of_parent, of_process, text
+from rules.sources.declarations import (
+    at_execution,
+    boolean,
+    field,
+    integer,
+    missing,
+    moment,
+    nothing,
+    of_parent,
+    of_process,
+    text,
+)
 from rules.sources.flags import capabilities
 from rules.sources.lineage import ancestors
 from watchkeeper.events import Exec
@@ -23,7 +36,7 @@ def _ids() -> tuple[FieldInfo, ...]:
     return (
         integer("proc.pid", "Id of the process.", lambda activity: activity.event.task.pid, always),
         integer("proc.ppid", "Id of its parent.", lambda activity: activity.event.task.parent_pid, always),
-        integer("proc.vpid", "Its id in its own pid namespace.", virtual_pid, always),
+        integer("proc.vpid", "Its id in its own pid namespace.", virtual_pid, _virtual_pid_varies),
         integer("proc.pvpid", "proc.vpid of the parent.", of_parent(lambda parent: parent.virtual_pid or None), always),
         integer("proc.sid", "Id of its session, in its own pid namespace.", _session, always),
         integer("proc.pgid", "Id of its process group.", _group, always),
@@ -33,6 +46,15 @@ def _ids() -> tuple[FieldInfo, ...]:
         boolean("proc.is_vpgid_leader", "The same as its own pid namespace sees it.", _leads_virtual_group, always),
         integer("proc.loginshellid", "Id of its eldest ancestor that is a shell.", _login_shell, always),
     )
+
+
+_IS_FIRST = at_execution()
+
+
+def _virtual_pid_varies(operator: str, literals: Sequence[str]) -> Variation:
+    """Whether it is 1 is part of an execution."""
+    asks_for_first = operator in ("=", "==", "!=", "in") and all(each == "1" for each in literals)
+    return _IS_FIRST(operator, literals) if asks_for_first else True
 
 
 def _times() -> tuple[FieldInfo, ...]:

@@ -115,6 +115,9 @@ class FakeSource:
         self.known |= self.settled
         self.settled = {}
 
+    def unlearn(self, key: bytes) -> None:
+        self.known.pop(key, None)
+
     def forget(self) -> None:
         self.known, self.settled = {}, {}
 

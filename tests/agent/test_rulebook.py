@@ -252,7 +252,11 @@ def test_connections_are_settled_for_upstreams_rules(upstream: Rulebook, what: s
     assert upstream.judge(in_shop(CONNECTIONS[what])) == Judgement((), True, True)
 
 
-def test_what_upstreams_rules_ask_of_executions_is_never_settled(upstream: Rulebook) -> None:
-    """Whether the parent goes by a database's name just now."""
-    assert upstream.judge(executed("ls", parents=["bash"])) == Judgement((), False)
+def test_executions_are_settled_for_upstreams_rules(upstream: Rulebook) -> None:
+    """Rules ask for the parent's name, which is part of an execution where the parent is known; not of a failed one."""
+    ordinary = executed("ls", parents=["bash"], as_task={"virtual_pid": 7})
+    assert upstream.judge(ordinary) == Judgement((), True, True)
+    assert upstream.judge(in_shop(ordinary)) == Judgement((), True, True)
+    assert judged(upstream, executed("ls", parents=())) == ([], False)
+    assert judged(upstream, called("execve", result=-2, parents=["bash"])) == ([], False)
     assert judged(upstream, executed("ls", parents=["mysqld"])) == (["DB program spawned process"], False)

@@ -83,7 +83,9 @@ def of_same_behaviour(first: Activity, chance: Random) -> Activity:
     line: list[Known] = []
     while (ancestor := first.ancestor(len(line) + 1)) is not None:
         assert isinstance(ancestor, Known)
-        line.append(_renamed(_other_process(ancestor, chance), chance))
+        line.append(_other_process(ancestor, chance))
+    if not isinstance(first.event, Exec):
+        line = [_renamed(ancestor, chance) for ancestor in line]
     known = first.process
     assert known is None or isinstance(known, Known)
     if (line[-1] if line else known or _process(chance, 1)).parent_pid:
@@ -180,6 +182,10 @@ def _other_task(event: Exec | Syscall, chance: Random) -> Task:
         changes["cap_effective"] = chance.choice((0, 1 << 21, (1 << 41) - 1))
         changes["cap_permitted"] = chance.choice((0, 1 << 21))
         changes["cap_inheritable"] = chance.choice((0, 1 << 21))
+    elif event.task.virtual_pid == 1:
+        changes["virtual_pid"] = 1
+    else:
+        changes["virtual_pid"] = pid
     return msgspec.structs.replace(event.task, **changes)
 
 

@@ -26,7 +26,7 @@ static __always_inline int granted(u32 capability) {
         return 0;
     }
     struct capability_record record = {};
-    fill(&record.header, CAPABILITY, task, cgroup, context_of(task).program);
+    fill_by_program(&record.header, CAPABILITY, task, cgroup);
     record.inode = executable_inode(task);
     record.capability = capability;
     struct hash hash;

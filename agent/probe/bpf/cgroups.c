@@ -15,7 +15,7 @@ static __always_inline int report_cgroup(u32 class, struct cgroup *cgroup, char 
     if (!scratch)
         return 0;
     struct cgroup_record *record = (void *)scratch->record;
-    fill(&record->header, class, task, cgroup_id(own), (struct id){});
+    fill(&record->header, class, task, cgroup_id(own), (struct id){}, (struct id){});
     record->cgroup = cgroup_id(cgroup);
     record->unused = 0;
     record->path_length = 0;

@@ -71,7 +71,7 @@ static __always_inline int report_path(u32 class, struct task_struct *task, u64 
     if (!scratch)
         return 0;
     struct path_record *record = (void *)scratch->record;
-    fill(&record->header, class, task, cgroup, context_of(task).program);
+    fill_by_program(&record->header, class, task, cgroup);
     record->mode = mode;
     record->unused = 0;
     record->second = (struct place){};
@@ -127,7 +127,7 @@ int file_rename(struct syscall_exit *ctx) {
     if (!scratch)
         return 0;
     struct path_record *record = (void *)scratch->record;
-    fill(&record->header, RENAME, task, cgroup, context_of(task).program);
+    fill_by_program(&record->header, RENAME, task, cgroup);
     record->mode = 0;
     record->unused = 0;
     append_place(scratch, FIRST, &record->first, task, plain ? HERE : READ(registers, ARG0),

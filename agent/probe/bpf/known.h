@@ -35,12 +35,11 @@ static __always_inline int is_overdue(struct known *known, struct header *header
     return 1;
 }
 
-/* Whether this behaviour ends here; it is counted then. Else the header has the key to answer with. `hash` is over all
- * that makes the behaviour. */
-static __always_inline int is_known(struct header *header, struct hash *hash, u32 class) {
+/* Whether the behaviour of this key ends here; it is counted then. Else the header has the key to answer with. */
+static __always_inline int is_known_as(struct header *header, struct id key, u32 class) {
     if (is_none(header->context))
         return 0;
-    header->key = hash_end(hash);
+    header->key = key;
     header->generation = GENERATION;
     struct known *known = judged.lookup(&header->key);
     if (!known || known->generation != header->generation)
@@ -52,6 +51,11 @@ static __always_inline int is_known(struct header *header, struct hash *hash, u3
     COUNT(class, known);
     COUNT(class, suppressed);
     return 1;
+}
+
+/* The same by a hash over all that makes the behaviour. */
+static __always_inline int is_known(struct header *header, struct hash *hash, u32 class) {
+    return is_known_as(header, hash_end(hash), class);
 }
 
 /* One cgroup's behaviours may take a quarter of the room. */
@@ -78,6 +82,7 @@ static __always_inline int submit(u32 class, struct header *header, void *record
     if (share && class != BIRTH && class != DEATH && is_over_share(share, cgroup, class, size)) {
         lock_xadd(&tally->withheld, 1);
     } else {
+        header->parent = context_of(READ((struct task_struct *)bpf_get_current_task(), real_parent)).whole;
         if (!is_none(header->key) && (!share || !has_place(share, cgroup))) {
             header->key = (struct id){};
             lock_xadd(&tally->unlisted, 1);

@@ -118,7 +118,7 @@ static __always_inline void tell_profile(struct task_struct *task, struct file *
     struct open_record *record = (void *)scratch->record;
     struct inode *inode = READ(file, f_inode);
     struct super_block *superblock = READ(inode, i_sb);
-    fill(&record->header, OPEN, task, cgroup_id(chosen_cgroup(task)), context_of(task).program);
+    fill_by_program(&record->header, OPEN, task, cgroup_id(chosen_cgroup(task)));
     record->inode = READ(inode, i_ino);
     record->flags = READ(file, f_flags) | (flags & CREATION_FLAGS);
     record->header.flags = append_file(scratch, FIRST, task, file) | (mode & FMODE_CREATED ? OPEN_CREATED : 0);

@@ -4,16 +4,17 @@
  * current context holds. Misses: processes that were there before (agent.running reads those), and changes of
  * arguments by the process itself after exec. Thread creation is left out on purpose. */
 
-#define ANCESTORS 8
+#define ANCESTORS 16
 #define EXEC_ARGUMENTS_TRUNCATED 256
 #define EXEC_MEMFD 1024
 #define EXEC_AT 4096
 
-struct ancestor { u64 start; u32 tgid; u32 unused; char comm[16]; };
+struct ancestor { u64 start; u32 tgid; u32 unused; char comm[16]; struct id whole; };
 
 struct exec_record {
-    struct header header; /* its context: what the process was before */
+    struct header header; /* its context: what the process was before; its key: what it is now */
     struct identity identity;
+    struct id before;
     u32 ancestors_count, unused;
     struct ancestor ancestors[ANCESTORS];
     u64 inode, changed, modified; /* times in seconds, and nanoseconds below; from here on all is of the context */
@@ -123,12 +124,39 @@ static __always_inline void describe_terminal(struct exec_record *record, struct
 #define CONTEXT_FROM offsetof(struct exec_record, inode)
 #define WORDS_OF_ARGUMENT 8 /* of the first two arguments */
 
-static __always_inline struct id whole_context(struct scratch *scratch, struct exec_record *record) {
+/* What each ancestor is, for the agent to find those that it was not told of. */
+static __always_inline void add_contexts(struct exec_record *record, struct task_struct *task) {
+    u32 count = record->ancestors_count;
+#pragma clang loop unroll(disable)
+    for (int i = 0; i < ANCESTORS && i < count; i++) {
+        task = READ(task, real_parent);
+        task = READ(task, group_leader);
+        record->ancestors[i].whole = context_of(task).whole;
+    }
+}
+
+/* Of the ancestors, as they are called at that moment. */
+static __always_inline void hash_names(struct hash *hash, struct exec_record *record) {
+    u32 count = record->ancestors_count;
+    hash_word(hash, count);
+#pragma clang loop unroll(disable)
+    for (int i = 0; i < ANCESTORS && i < count; i++) {
+        u64 *name = (void *)record->ancestors[i].comm;
+        hash_word(hash, name[0]);
+        hash_word(hash, name[1]);
+    }
+}
+
+static __always_inline struct id whole_context(struct scratch *scratch, struct exec_record *record,
+                                               struct id parent) {
     struct hash hash;
     hash_header(&hash, &record->header);
     hash_word(&hash, record->identity.effective);
     hash_word(&hash, record->identity.permitted);
     hash_word(&hash, record->identity.inheritable);
+    hash_word(&hash, record->identity.virtual_pid == 1);
+    hash_id(&hash, parent);
+    hash_names(&hash, record);
     if (!hash_texts(&hash, scratch, CONTEXT_FROM, scratch->end, MOST_WORDS_OF_EXEC)) {
         hash_word(&hash, record->header.start);
         hash_word(&hash, record->header.at);
@@ -165,10 +193,18 @@ static __always_inline struct id program_context(struct scratch *scratch, struct
     return hash_end(&hash);
 }
 
+static __always_inline int has_children(struct task_struct *task) {
+    return READ(task, children_next) != (void *)&task->children_next;
+}
+
+/* Of no other process it is asked what this one is: it has no children yet, and leads no session. Else the agent must
+ * know of its execution when it happens. */
+static __always_inline int is_alone(struct header *header, struct identity *identity, int is_parent) {
+    return !is_parent && identity->session != header->tgid;
+}
+
 /* Its children's ancestors are others from now on, and no key of theirs says so. */
-static __always_inline void announce_to_children(struct task_struct *task, u64 cgroup) {
-    if (READ(task, children_next) == (void *)&task->children_next)
-        return;
+static __always_inline void announce_to_children(u64 cgroup) {
     struct share *share = share_of(cgroup);
     if (share)
         lock_xadd(&share->epoch, 1);
@@ -178,16 +214,21 @@ static __always_inline void announce_to_children(struct task_struct *task, u64 c
 int process_exec(struct bpf_raw_tracepoint_args *ctx) {
     struct task_struct *task = (void *)ctx->args[0];
     COUNT(EXEC, seen);
-    struct context before = context_of(task), context = {};
+    struct context before = context_of(task), context = { .told = before.told };
     u64 cgroup = cgroup_id(chosen_cgroup(task));
-    announce_to_children(task, cgroup);
+    int is_parent = has_children(task);
+    if (is_parent) {
+        announce_to_children(cgroup);
+        set_context(task, &(struct context){ .told = 1 }); /* until the agent can know better */
+    }
     struct scratch *scratch = borrow(EXEC, sizeof(struct exec_record));
     if (!scratch) {
-        set_context(task, &context);
+        set_context(task, &(struct context){ .told = 1 });
         return 0;
     }
     struct exec_record *record = (void *)scratch->record;
-    fill(&record->header, EXEC, task, cgroup, before.whole);
+    fill(&record->header, EXEC, task, cgroup, before.whole, (struct id){});
+    record->before = before.whole;
     struct mm_struct *mm = READ(task, mm);
     struct file *file = READ(mm, exe_file);
     struct inode *inode = READ(file, f_inode);
@@ -206,20 +247,29 @@ int process_exec(struct bpf_raw_tracepoint_args *ctx) {
     append_environment(scratch, record, mm);
     add_ancestors(record, task);
     record->unused = record->unused_too = 0;
-    if (!is_none(before.whole)) {
-        context.whole = whole_context(scratch, record);
+    struct id parent = context_of(READ(task, real_parent)).whole; /* it need not be the one that forked it */
+    if (!is_none(before.whole) && !is_none(parent)) {
+        context.whole = whole_context(scratch, record, parent);
         context.program = program_context(scratch, record, file);
+        record->header.process = context.whole;
     }
-    if (!hand_over(scratch, EXEC))
-        context = (struct context){};
+    if (is_alone(&record->header, &record->identity, is_parent) &&
+        is_known_as(&record->header, context.whole, EXEC)) {
+        release(scratch);
+    } else {
+        context.told = 1;
+        add_contexts(record, task);
+        if (!hand_over(scratch, EXEC))
+            context = (struct context){ .told = 1 };
+    }
     set_context(task, &context);
     return 0;
 }
 
-struct fork_record { struct header header; u64 child_start; u32 child, unused; struct identity identity; };
+struct fork_record { struct header header; u64 child_start; u32 child, unused; struct id became; struct identity identity; };
 
 static __always_inline struct context forked(struct context *parent) {
-    struct context child = { .program = parent->program };
+    struct context child = { .program = parent->program, .told = 0 };
     if (is_none(parent->whole))
         return child;
     struct hash hash;
@@ -238,13 +288,19 @@ int process_fork(struct bpf_raw_tracepoint_args *ctx) {
     COUNT(FORK, seen);
     struct context context = context_of(parent);
     struct fork_record record = {};
-    fill(&record.header, FORK, parent, cgroup_id(chosen_cgroup(parent)), context.whole);
+    fill(&record.header, FORK, parent, cgroup_id(chosen_cgroup(parent)), context.whole, context.whole);
+    context = forked(&context);
+    if (is_known_as(&record.header, context.whole, FORK)) {
+        set_context(child, &context);
+        return 0;
+    }
+    record.became = context.whole;
     record.child = READ(child, tgid);
     record.child_start = READ(child, start_boottime);
     identify(&record.identity, child);
-    context = forked(&context);
+    context.told = 1;
     if (!submit(FORK, &record.header, &record, sizeof(record)))
-        context = (struct context){};
+        context = (struct context){ .told = 1 };
     set_context(child, &context);
     return 0;
 }
@@ -272,13 +328,21 @@ int process_exit(struct bpf_raw_tracepoint_args *ctx) {
         return 0;
 #endif
     COUNT(EXIT, seen);
+    struct process process = process_of(task);
+    struct context *context = contexts.lookup(&process);
+    if (context && !context->told) {
+        COUNT(EXIT, suppressed);
+        COUNT(EXIT, known);
+        contexts.delete(&process);
+        return 0;
+    }
     struct exit_record record = {};
-    fill(&record.header, EXIT, task, cgroup_id(chosen_cgroup(task)), (struct id){});
+    fill(&record.header, EXIT, task, cgroup_id(chosen_cgroup(task)), (struct id){},
+         context ? context->whole : (struct id){});
     struct task_struct *leader = READ(task, group_leader);
     record.status = READ(signal, flags) & 4 /* SIGNAL_GROUP_EXIT */ ? READ(signal, group_exit_code)
                                                                     : READ(leader, exit_code);
     submit(EXIT, &record.header, &record, sizeof(record));
-    struct process process = process_of(task);
     contexts.delete(&process);
     return 0;
 }

@@ -23,6 +23,7 @@ struct header {
     u64 parent_start;
     u32 tgid, parent_tgid, netns, generation;
     struct id key; /* of the behaviour; none: it is not to be remembered */
+    struct id process, parent; /* all that they are (contexts.h), by which the agent finds them; none: not told of */
 };
 
 #define HASHED offsetof(struct header, at)

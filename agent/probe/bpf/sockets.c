@@ -55,7 +55,7 @@ int socket_state(struct bpf_raw_tracepoint_args *ctx) {
         return 0;
     }
     struct flow_record record = {};
-    fill(&record.header, class, task, cgroup, context_of(task).program);
+    fill_by_program(&record.header, class, task, cgroup);
     struct net *net = READ(sock, __sk_common_skc_net_net);
     record.header.netns = READ(net, ns_inum);
     record.protocol = TCP;
@@ -89,7 +89,9 @@ static __always_inline int udp_bound(u32 family, u32 type, u32 protocol, u32 por
         return 1;
     }
     struct flow_record record = {};
-    fill(&record.header, BIND, task, cgroup, READ(task, tgid) == SELF ? (struct id){} : context_of(task).program);
+    fill_by_program(&record.header, BIND, task, cgroup);
+    if (READ(task, tgid) == SELF)
+        record.header.context = (struct id){};
     record.protocol = UDP;
     record.family = family;
     record.port = port;
@@ -121,7 +123,7 @@ static __always_inline int udp_sent(u32 family, u32 type, u32 protocol, u32 port
         return 1;
     }
     struct flow_record record = {};
-    fill(&record.header, CONNECT, task, cgroup, context_of(task).program);
+    fill_by_program(&record.header, CONNECT, task, cgroup);
     record.protocol = UDP;
     record.family = family;
     record.port = bpf_ntohs(port);

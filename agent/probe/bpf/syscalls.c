@@ -12,6 +12,7 @@
 #define ADDRESS_LENGTH_AT 1 /* the length of the address is behind a pointer */
 #define RECEIVES 2
 #define OPENS 4
+#define ACCEPTS 8
 
 #define MAKING 020000100 /* O_CREAT, O_TMPFILE */
 #define STREAM 1
@@ -107,8 +108,8 @@ static __always_inline u32 append_unix(struct scratch *scratch, struct unix_sock
     return length;
 }
 
-static __always_inline void describe_socket(struct scratch *scratch, struct syscall_record *record,
-                                            struct sock *sock) {
+static __always_inline void describe_socket(struct scratch *scratch, struct syscall_record *record, struct sock *sock,
+                                            int accepted) {
     struct described *described = &record->described;
     described->family = READ(sock, __sk_common_skc_family);
     described->type = READ(sock, sk_type);
@@ -117,7 +118,7 @@ static __always_inline void describe_socket(struct scratch *scratch, struct sysc
     if (described->family == INET || described->family == INET6) {
         record->local_port = READ(sock, __sk_common_skc_num);
         record->remote_port = bpf_ntohs(READ(sock, __sk_common_skc_dport));
-        described->server = is_server(sock, described, record->state);
+        described->server = accepted || is_server(sock, described, record->state);
         described->server_port = described->server ? record->local_port : record->remote_port;
     }
     if (described->family == INET) {
@@ -137,7 +138,7 @@ static __always_inline void describe_socket(struct scratch *scratch, struct sysc
 }
 
 static __always_inline void describe(struct scratch *scratch, struct syscall_record *record, struct task_struct *task,
-                                     struct file *file) {
+                                     struct file *file, int accepted) {
     struct described *described = &record->described;
     __builtin_memset(described, 0, sizeof(*described));
     record->inode = record->local_port = record->remote_port = record->state = 0;
@@ -151,7 +152,7 @@ static __always_inline void describe(struct scratch *scratch, struct syscall_rec
     described->device = READ(superblock, s_dev);
     struct sock *sock = sock_of(file);
     if (sock) {
-        describe_socket(scratch, record, sock);
+        describe_socket(scratch, record, sock, accepted);
         return;
     }
     u64 begin = scratch->end;
@@ -316,13 +317,14 @@ static __always_inline int is_judged(struct scratch *scratch, struct spec *spec,
 static __always_inline void fill_record(struct scratch *scratch, struct spec *spec, struct task_struct *task,
                                         struct file *file, u64 *slots) {
     struct syscall_record *record = (void *)scratch->record;
-    fill(&record->header, SYSCALL, task, cgroup_id(chosen_cgroup(task)), context_of(task).whole);
+    struct id whole = context_of(task).whole;
+    fill(&record->header, SYSCALL, task, cgroup_id(chosen_cgroup(task)), whole, whole);
     identify(&record->identity, task);
     __builtin_memcpy(record->slots, slots, sizeof(record->slots));
     __builtin_memset(record->address, 0, sizeof(record->address));
     record->outcome = outcome(slots[RESULT]);
     record->unused = 0;
-    describe(scratch, record, task, file);
+    describe(scratch, record, task, file, spec->traits & ACCEPTS);
     append_places(scratch, record, spec, slots, task);
 }
 

@@ -1,7 +1,7 @@
 /* Who acted, told in the header of each record, and the scratch that records are made in. */
 
 static __always_inline void fill(struct header *header, u32 type, struct task_struct *task, u64 cgroup,
-                                 struct id context) {
+                                 struct id context, struct id process) {
     struct task_struct *leader = READ(task, group_leader);
     struct task_struct *parent = READ(task, real_parent);
     struct cred *cred = READ(task, cred);
@@ -28,8 +28,15 @@ static __always_inline void fill(struct header *header, u32 type, struct task_st
 #endif
     header->netns = READ(net, ns_inum);
     header->generation = 0;
-    header->key = (struct id){};
+    header->key = header->parent = (struct id){};
+    header->process = process;
     READ_BYTES(header->comm, sizeof(header->comm), leader, comm);
+}
+
+/* For what profiles look at. */
+static __always_inline void fill_by_program(struct header *header, u32 type, struct task_struct *task, u64 cgroup) {
+    struct context context = context_of(task);
+    fill(header, type, task, cgroup, context.program, context.whole);
 }
 
 /* The number a process id, group or session has in the namespace of that level; 0 when it is outside of it. */

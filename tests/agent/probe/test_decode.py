@@ -16,28 +16,38 @@ from agent.probe.source import Ticket
 from agent.probe.syscalls import on_machine
 from watchkeeper import events
 
-HEADER = struct.Struct("@IIQQQIIIIII16sQQQIIII16s")
+HEADER = struct.Struct("@IIQQQIIIIII16sQQQIIII16s16s16s")
 
 
 def header(event_class: str, flags: int = 0, key: bytes = b"") -> bytes:
-    """Of a task whose context, epoch and effective ids are 51 to 56."""
+    """Of a task whose context of behaviours, epoch and effective ids are 51 to 56."""
     ids = (51, 52, 1000, 100, 53, 54, 0xFFFFFFFF, 55)
     number = CLASSES.index(event_class)
-    return HEADER.pack(number, flags, 7, *ids, b"name\0rest", 2_500_000_000, 11, 13, 17, 19, 42, 56, key)
+    return HEADER.pack(
+        number, flags, 7, *ids, b"name\0rest", 2_500_000_000, 11, 13, 17, 19, 42, 56, key, b"c" * 16, bytes(16)
+    )
 
 
 TASK = events.Task(
     pid=17, start=11, parent_pid=19, parent_start=13, uid=1000, gid=100, login_uid=-1, cgroup=7, comm="name",
-    network_namespace=42,
+    network_namespace=42, context=b"c" * 16,
 )  # fmt: skip
 
 
 def test_header_becomes_task_and_time():
     """Boot time becomes unix time; the unset login is -1; the name ends at its NUL."""
     identity = IDENTITY.pack(0, 0, 0, 29, 2, 2, 17, 1, 16, 0, 0)
-    record = header("fork") + struct.pack("@QII", 23, 29, 0) + identity
+    record = header("fork") + struct.pack("@QII16s", 23, 29, 0, b"f" * 16) + identity
     assert decode(record, 100.0).event == events.Fork(
-        at=102.5, task=TASK, child_pid=29, child_start=23, child_virtual_pid=2, group=17, virtual_group=1, session=16
+        at=102.5,
+        task=TASK,
+        child_pid=29,
+        child_start=23,
+        child_context=b"f" * 16,
+        child_virtual_pid=2,
+        group=17,
+        virtual_group=1,
+        session=16,
     )
 
 
@@ -99,7 +109,7 @@ def test_arbitrary_bytes_are_refused_or_classed(record):
         assert event_class(record) in CLASSES
 
 
-@pytest.mark.parametrize("record", [b"", b"\0" * 127, HEADER.pack(99, *[0] * 10, b"", *[0] * 7, b"")])
+@pytest.mark.parametrize("record", [b"", b"\0" * 159, HEADER.pack(99, *[0] * 10, b"", *[0] * 7, b"", b"", b"")])
 def test_short_and_unknown_records_are_refused(record):
     """Too few bytes or an unknown class is an error that says which."""
     with pytest.raises(DecodeError, match=r"too short|unknown class 99"):

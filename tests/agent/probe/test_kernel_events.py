@@ -49,7 +49,9 @@ def test_exec_tells_program_arguments_and_directory(watch, tmp_path):
         lower_layer=event.lower_layer,  # the machine's root may be an overlay
         changed_at=target.stat().st_ctime_ns,
         modified_at=target.stat().st_mtime_ns,
+        previous_context=event.previous_context,
     )
+    assert event.task.context not in (event.previous_context, b"")
 
 
 def test_task_names_who_acted(watch):
@@ -77,7 +79,9 @@ def test_task_names_who_acted(watch):
         Path("/proc/self/ns/net").stat().st_ino,
     )
     assert before - 0.1 <= event.at <= time.time() + 0.1
-    assert event.ancestors[0][:2] == (os.getpid(), event.task.parent_start)
+    assert event.ancestors[0] == events.Ancestor(
+        os.getpid(), event.task.parent_start, event.ancestors[0].comm, event.task.parent_context
+    )
 
 
 def watch_hierarchy() -> Hierarchy:

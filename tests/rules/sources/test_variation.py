@@ -68,7 +68,9 @@ def test_what_does_not_vary_does_not(name: str) -> None:
 
 def may_vary(name: str, operator: str, literals: Sequence[str], event: Activity) -> bool:
     found = SOURCE.fields[name].varies(operator, literals)
-    return found if isinstance(found, bool) else found.of_type(event.event.name) and found.differ(event)
+    if isinstance(found, bool):
+        return found
+    return found.differ(event) if found.of_type(event.event.name) else found.elsewhere
 
 
 def _written(condition: Exists | Compare) -> tuple[str, tuple[str, ...]]:
@@ -149,12 +151,25 @@ def _written(condition: Exists | Compare) -> tuple[str, tuple[str, ...]]:
         ("thread.cap_effective", "contains", ["CAP_BPF"], called("unshare", of=REMEMBERED), False),
         ("thread.cap_effective", "contains", ["CAP_BPF"], called("unshare"), True),
         ("thread.cap_effective", "contains", ["CAP_BPF"], executed("ls"), False),
-        ("proc.pname", "=", ["x"], executed("ls"), True),
+        ("proc.pname", "=", ["x"], executed("ls"), False),
+        ("proc.pname", "=", ["x"], executed("ls", parents=()), True),
+        ("proc.pname", "=", ["x"], opened("/x"), True),
+        ("proc.pname", "=", ["x"], called("execve", result=-2), True),
+        ("proc.vpid", "=", ["1"], executed("ls"), False),
+        ("proc.vpid", "in", ["1", "2"], executed("ls"), True),
+        ("proc.vpid", ">", ["1"], executed("ls"), True),
+        ("proc.vpid", "=", ["1"], opened("/x"), True),
+        ("proc.pcmdline", "=", ["x"], executed("ls"), False),
+        ("proc.pcmdline", "=", ["x"], opened("/x"), True),
         ("proc.pexepath", "=", ["x"], executed("ls"), False),
         ("proc.pexepath", "=", ["x"], executed("ls", parents=()), True),
         ("proc.aexepath", "=", ["x"], executed("ls", parents=["bash"]), True),
         ("proc.aexepath", "=", ["x"], executed("ls", parents=["bash", FIRST]), False),
-        ("proc.aname", "=", ["x"], executed("ls", parents=["bash", FIRST]), True),
+        ("proc.aname", "=", ["x"], executed("ls", parents=["bash", FIRST]), False),
+        ("proc.aname", "=", ["x"], executed("ls", parents=["bash"]), True),
+        ("proc.aname", "=", ["x"], opened("/x"), True),
+        ("proc.acmdline", "=", ["x"], executed("ls", parents=["bash", FIRST]), False),
+        ("proc.acmdline", "=", ["x"], called("execve", result=-2), True),
         ("proc.exe_ino", "=", ["7"], executed("ls"), False),
         ("proc.exe_ino.ctime_duration_proc_start", "<", ["7"], executed("ls"), True),
         ("proc.sname", "=", ["sshd"], executed("ls"), True),
