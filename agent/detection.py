@@ -221,6 +221,7 @@ class Detection:
             case Running():
                 return self._found(event, contained)
             case Syscall():
+                self.processes.meet(event.ancestors)
                 return None  # rules look at it, profiles do not
         if not contained:
             self.remembered.settle(ticket)

@@ -98,10 +98,10 @@ class Processes:
         self.forgotten = 0
 
     def find(self, pid: int, start: int) -> Known | None:
-        """The process, running or ended a short while ago."""
+        """The process, running or ended a short while ago. ``start``: the kernel's, or /proc's."""
         known = self._live.get(pid)
         if known is not None:
-            if known.start == start:
+            if start in (known.start, known.start // TICK * TICK):
                 return known
             if not known.exact and abs(known.start - start) < TICK:
                 exact = self._live[pid] = replace(known, start=start, exact=True)
@@ -118,6 +118,13 @@ class Processes:
         current = replace(known, name=task.comm, **_ids(task))
         self._put(known, current)
         return current
+
+    def meet(self, ancestors: tuple[Ancestor, ...]) -> None:
+        """See to it that they are in the table as what they are, and as they are called now."""
+        for one, parent in zip_longest(ancestors, ancestors[1:]):
+            known = self._check(one, parent or (_NOBODY if len(ancestors) < ANCESTORS else _UNTOLD))
+            if known is not None and known.name != one.comm:
+                self._put(known, replace(known, name=sys.intern(one.comm)))
 
     def ancestor(self, known: Known, number: int) -> Known | None:
         """1 is the parent; None beyond what is known."""
@@ -162,7 +169,7 @@ class Processes:
     def exec(self, event: Exec, in_container: bool) -> Executed:
         """The process runs another program from now on."""
         task = event.task
-        self._meet(event.ancestors)
+        self.meet(event.ancestors)
         before = self._of_context(task, event.previous_context) or self._like_its_parent(task)
         entering = in_container and not (before is not None and before.inside)
         runtime = entering and _is_runtime(task.comm, event.executable, event.arguments, event.memfd)
@@ -317,13 +324,6 @@ class Processes:
             name=sys.intern(task.comm),
             **_NO_IDS | _ids(task),
         )
-
-    def _meet(self, ancestors: tuple[Ancestor, ...]) -> None:
-        """See to it that they are in the table as what they are, and as they are called now."""
-        for one, parent in zip_longest(ancestors, ancestors[1:]):
-            known = self._check(one, parent or (_NOBODY if len(ancestors) < ANCESTORS else _UNTOLD))
-            if known is not None and known.name != one.comm:
-                self._put(known, replace(known, name=sys.intern(one.comm)))
 
     def _check(self, one: Ancestor, parent: Ancestor) -> Known | None:
         """The process as what it is, if that is known."""

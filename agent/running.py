@@ -80,8 +80,8 @@ def _running(pid: int, hierarchy: Hierarchy, environment: bool) -> Running | Non
             return None
         task = _task(pid, directory, stat, hierarchy)
         arguments = (directory / "cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
-        executable = str((directory / "exe").readlink()).removesuffix(" (deleted)")
-        working_directory = str((directory / "cwd").readlink())
+        executable = _target(directory / "exe").removesuffix(" (deleted)")
+        working_directory = _target(directory / "cwd")
         if _start(pid) != stat.start:
             return None  # the pid went to another process while we read
     except (OSError, KeyError, ValueError):
@@ -96,6 +96,14 @@ def _running(pid: int, hierarchy: Hierarchy, environment: bool) -> Running | Non
         tty_number=stat.tty,
         environment=_environment(directory) if environment else (),
     )
+
+
+def _target(link: Path) -> str:
+    """Empty where it may not be read: with fewer capabilities than the process has, that takes CAP_SYS_PTRACE."""
+    try:
+        return str(link.readlink())
+    except PermissionError:
+        return ""
 
 
 def _task(pid: int, directory: Path, stat: _Stat, hierarchy: Hierarchy) -> Task:

@@ -31,7 +31,7 @@ from agent.probe.program import RDONLY_CAST
 from agent.probe.source import ProbeError
 
 SOURCES = (
-    "record.h", "hash.h", "shares.h", "contexts.h", "task.h", "known.h", "paths.h", "recent.h",
+    "record.h", "hash.h", "shares.h", "contexts.h", "ancestors.h", "task.h", "known.h", "paths.h", "recent.h",
     "process.c", "files.c", "sockets.c", "capabilities.c", "cgroups.c", "syscalls.c", "openings.c",
 )  # fmt: skip
 MAPS = (

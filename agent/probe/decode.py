@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from agent.probe import decode_syscall
+from agent.probe import ancestors, decode_syscall
 from agent.probe.record import (
     CREATED,
     HEADER,
@@ -32,8 +32,6 @@ from watchkeeper.events import AnyEvent, Task
 
 _EXEC = struct.Struct("@QqqIIIIIIIIIIII16s")
 _COUNT = struct.Struct("@II")
-_ANCESTOR = struct.Struct("@QII16s16s")
-_ANCESTORS = 16
 _ID_SIZE = 16
 _FORK = struct.Struct("@QII16s")
 _EXIT = struct.Struct("@iI")
@@ -113,15 +111,10 @@ def _exec(record: Buffer, flags: int, when: float, who: Task) -> events.Exec:
     offset = HEADER.size + IDENTITY.size
     before = identifier(part(record, offset, _ID_SIZE))
     offset += _ID_SIZE
-    ancestors, _ = _COUNT.unpack_from(record, offset)
+    count, _ = _COUNT.unpack_from(record, offset)
     offset += _COUNT.size
-    found = tuple(
-        events.Ancestor(pid, start, c_string(comm), identifier(context))
-        for start, pid, _, comm, context in (
-            _ANCESTOR.unpack_from(record, offset + i * _ANCESTOR.size) for i in range(min(ancestors, _ANCESTORS))
-        )
-    )
-    offset += _ANCESTORS * _ANCESTOR.size
+    above = part(record, offset, min(count, ancestors.MOST) * ancestors.SIZE)
+    offset += ancestors.MOST * ancestors.SIZE
     (inode, changed, modified, changed_rest, modified_rest, owner, group, mode, device, *lengths, directory_flags, _,
      tty) = _EXEC.unpack_from(record, offset)  # fmt: skip
     offset += _EXEC.size
@@ -137,7 +130,7 @@ def _exec(record: Buffer, flags: int, when: float, who: Task) -> events.Exec:
         inode=inode,
         upper_layer=bool(flags & UPPER_LAYER),
         memfd=bool(flags & _MEMFD),
-        ancestors=found,
+        ancestors=ancestors.read(above),
         name="execveat" if flags & _AT else "execve",
         environment=_strings(environment),
         tty_number=device_number(device),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from agent.probe import descriptor
+from agent.probe import ancestors, descriptor
 from agent.probe.descriptor import Address
 from agent.probe.record import HEADER, IDENTITY, Buffer, DecodeError, part, place, text
 from agent.probe.syscalls import NONE, PLAIN, RESULT, Call, Form, on_machine
@@ -55,7 +55,8 @@ def decode(record: Buffer, when: float, who: Task) -> Syscall:
             if path and each.directory != PLAIN
         },
         descriptor=found.descriptor,
-        buffer=found.buffer,
+        buffer=b"" if call.executes else found.buffer,
+        ancestors=ancestors.read(found.buffer) if call.executes else (),
     )
 
 

@@ -20,7 +20,7 @@ RESULT, NONE, HOW = 6, 7, 8
 PLAIN, HERE = 14, 15
 _SPEC = struct.Struct("@HBBBBBBBBBB3s3sHBx")
 SPEC_SIZE = _SPEC.size
-_ADDRESS_LENGTH_AT, _RECEIVES, _OPENS, _ACCEPTS = 1, 2, 4, 8
+_ADDRESS_LENGTH_AT, _RECEIVES, _OPENS, _ACCEPTS, _EXECUTES = 1, 2, 4, 8, 16
 _OF_THE_BEHAVIOUR = frozenset(
     {"flags", "mode", "domain", "type", "proto", "request", "cmd", "nstype", "resolve", "sig"}
     | {"uid", "gid", "ruid", "euid", "suid", "rgid", "egid", "sgid"}
@@ -136,9 +136,9 @@ class Call:
         return self.name != "bind" and (self.address != NONE or self.message != NONE)
 
     @property
-    def tells_success(self) -> bool:
-        """An exec that went well is an event of its own."""
-        return self.name not in EXECS
+    def executes(self) -> bool:
+        """Told only when it failed: an exec that went well is an event of its own."""
+        return self.name in EXECS
 
 
 OPENS = ("open", "openat", "openat2", "creat")
@@ -259,7 +259,7 @@ def kernel_version() -> tuple[int, ...]:
 def spec(call: Call, told: int) -> bytes:
     """The row for the kernel: ``struct spec`` in bpf/record.h."""
     traits = _ADDRESS_LENGTH_AT * call.address_at | _RECEIVES * call.receives
-    traits |= _OPENS * call.opens | _ACCEPTS * call.accepts
+    traits |= _OPENS * call.opens | _ACCEPTS * call.accepts | _EXECUTES * call.executes
     names = bytes(text.pointer for text in call.texts).ljust(3, bytes([NONE]))
     directories = bytes(text.directory for text in call.texts).ljust(3, bytes([PLAIN]))
     slots = (call.descriptor, call.listener, call.flags, call.how)

@@ -118,7 +118,7 @@ def _told(wanted: Mapping[str, Outcomes]) -> dict[int, int]:
 
 def _bits(call: Call, outcomes: Outcomes) -> int:
     return (
-        _SUCCESS * (outcomes.succeeded and call.tells_success)
+        _SUCCESS * (outcomes.succeeded and not call.executes)
         | _FAILURE * outcomes.failed
         | _READS * outcomes.reads
         | _TCP * outcomes.tcp

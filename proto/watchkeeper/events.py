@@ -194,7 +194,7 @@ class Syscall(Event, frozen=True, tag="syscall", kw_only=True):
     ``rules.sources.parameters``, numbers as the kernel takes them (raw flags), text from user memory. ``resolved``: of
     the arguments that are paths, the absolute path as the process sees it: a directory the kernel resolved, and the
     caller's text. ``descriptor``: the file the call is about (opened, sent to, duplicated, …). ``buffer``: the first
-    bytes sent or received."""
+    bytes sent or received. ``ancestors``: nearest first, with execve and execveat only."""
 
     name: str
     result: int
@@ -202,6 +202,7 @@ class Syscall(Event, frozen=True, tag="syscall", kw_only=True):
     resolved: dict[str, str] = {}
     descriptor: Descriptor | None = None
     buffer: bytes = b""
+    ancestors: tuple[Ancestor, ...] = ()
 
 
 class CgroupBirth(Event, frozen=True, tag="cgroup_birth", kw_only=True):

@@ -7,7 +7,8 @@ What is one behaviour (``FieldInfo.varies``) is what the kernel hashes into the 
   executable's path, inode, times of change and modification, owner, mode bits, overlay layer, and whether it is a
   memfd; the arguments (their first 4095 bytes), the environment (when it is told), the directory, the terminal, the
   ids of user, group and login, the capabilities right after, comm. Of an execution that succeeds itself what it makes
-  of the process, the names (comm) that the next 16 ancestors have at that moment, and whether it is the first process
+  of the process.
+- Of an execution, the names (comm) that the next 16 ancestors have at that moment, and whether the process is the first
   of its pid namespace.
 - Of the event: real and effective user and group, the login user, the thread group leader's comm as it is now, the
   event type, and the outcome, which is one of three: done (a result of 0 or more), under way (EINPROGRESS), failed.
@@ -32,7 +33,6 @@ from collections.abc import Callable
 from rules.fields import Argument, Extractor, FieldInfo, Type, Value, Varies, never, simple, where
 from rules.sources.activity import Activity, Process
 from rules.sources.syscall_names import EXECUTIONS
-from watchkeeper.events import Exec
 
 
 def field(name: str, kind: Type, description: str, get: Extractor, varies: Varies = never) -> FieldInfo:
@@ -82,12 +82,8 @@ def of_process(get: Callable[[Process], Value | None]) -> Extractor:
 
 
 def at_execution(differ: Callable[[Activity], bool] = lambda _activity: False) -> Varies:
-    """For FieldInfo.varies: of executions that succeed only where ``differ`` says so, of all else always."""
-
-    def differs(activity: Activity) -> bool:
-        return not isinstance(activity.event, Exec) or differ(activity)
-
-    return where(differs, EXECUTIONS.__contains__, elsewhere=True)
+    """For FieldInfo.varies: of executions only where ``differ`` says so, of all else always."""
+    return where(differ, EXECUTIONS.__contains__, elsewhere=True)
 
 
 def of_parent(get: Callable[[Process], Value | None]) -> Extractor:

@@ -115,6 +115,7 @@ def test_start_from_proc_is_matched_with_the_kernels() -> None:
     assert found is not None
     assert (found.executable, found.start, found.exact) == ("/app", 5 * TICK + 1234, True)
     assert table.find(10, 6 * TICK) is None
+    assert table.find(10, 5 * TICK) == found  # as its children say that /proc told of
 
 
 def test_description_names_the_ancestors_nearest_first() -> None:

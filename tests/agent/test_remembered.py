@@ -7,7 +7,7 @@ import pytest
 
 from agent.detection import Detection
 from agent.probe.source import Ticket, Told
-from agent.remembered import Remembered
+from agent.remembered import HALF_SETTLED, Remembered
 from tests.agent.test_pipeline import APP, CHILD, KEY, WEB, FakeSource, Rig, opened
 from watchkeeper.findings import Behaviour, BehaviourClass, ProfileState
 
@@ -90,4 +90,46 @@ def test_numbers_of_subjects_end_with_forgetting() -> None:
     assert list(remembered.seen()) == [(KEY, (WRITES,))]
     remembered.forget()
     assert (source.settled, list(remembered.seen())) == ({}, [])
+    source.close()
+
+
+@pytest.mark.parametrize("first", ["profile", "rules"])
+def test_executions_are_known_when_profile_and_rules_agree(first: str) -> None:
+    """Both look at them, and the kernel has one key for both; the profile's subject is kept, whoever comes first."""
+    source = FakeSource()
+    remembered = Remembered(source)
+    ticket = Ticket(b"a", 1, WEB, "exec")
+    votes = [lambda: remembered.settle(ticket, KEY, (WRITES,)), lambda: remembered.settle_by_rules(ticket, True)]
+    for vote in votes if first == "profile" else reversed(votes):
+        assert source.settled == {}
+        vote()
+    assert source.settled == {b"a": 1}
+    source.close()
+
+
+def test_half_an_agreement_ends_with_new_rules() -> None:
+    """One vote under the old rules and one under the new ones are none."""
+    source = FakeSource()
+    remembered = Remembered(source)
+    old, new = (Ticket(b"a", generation, WEB, "exec") for generation in (1, 2))
+    for begin, end in ((remembered.settle, "rules"), (remembered.settle_by_rules, "profile")):
+        begin(old, by_object=True) if end == "profile" else begin(old)  # type: ignore[call-arg]
+        remembered.forget()
+        remembered.settle_by_rules(new, True) if end == "rules" else remembered.settle(new)
+        assert source.settled == {}
+        remembered.forget()
+    source.close()
+
+
+def test_halves_of_agreements_are_bounded() -> None:
+    """Executions that only one side ever settles do not pile up; what is dropped is judged again."""
+    source = FakeSource()
+    remembered = Remembered(source)
+    for number in range(HALF_SETTLED + 1):
+        remembered.settle(Ticket(number.to_bytes(4, "big"), 1, WEB, "exec"))
+    remembered.settle_by_rules(Ticket((0).to_bytes(4, "big"), 1, WEB, "exec"), True)
+    assert source.settled == {}
+    last = Ticket(HALF_SETTLED.to_bytes(4, "big"), 1, WEB, "exec")
+    remembered.settle_by_rules(last, True)
+    assert source.settled == {last.key: 0}
     source.close()

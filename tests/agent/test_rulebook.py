@@ -15,7 +15,7 @@ from agent.rulebook import Judgement, Rulebook
 from rules.collector import collect
 from rules.sources.activity import Activity
 from rules.sources.syscall import SOURCE
-from tests.rules.activities import SHOP, activity, called, connected, connection, executed, listening, opened
+from tests.rules.activities import SHOP, Known, activity, called, connected, connection, executed, listening, opened
 from tests.rules.behaviours import OPENINGS, of_same_behaviour, pairs, reworded, some_activity
 from watchkeeper.events import Descriptor
 from watchkeeper.policies import DetectionSet, Policy, RuleFile, Scope
@@ -253,10 +253,11 @@ def test_connections_are_settled_for_upstreams_rules(upstream: Rulebook, what: s
 
 
 def test_executions_are_settled_for_upstreams_rules(upstream: Rulebook) -> None:
-    """Rules ask for the parent's name, which is part of an execution where the parent is known; not of a failed one."""
-    ordinary = executed("ls", parents=["bash"], as_task={"virtual_pid": 7})
+    """Rules ask for the parent's name, which is part of an execution where the parent is known."""
+    first = Known(pid=1, parent_pid=0, name="systemd", executable="/sbin/init")
+    ordinary = executed("ls", parents=["bash", first], as_task={"virtual_pid": 7})
     assert upstream.judge(ordinary) == Judgement((), True, True)
     assert upstream.judge(in_shop(ordinary)) == Judgement((), True, True)
     assert judged(upstream, executed("ls", parents=())) == ([], False)
-    assert judged(upstream, called("execve", result=-2, parents=["bash"])) == ([], False)
+    assert judged(upstream, called("execve", result=-2, parents=["bash", first])) == ([], True)
     assert judged(upstream, executed("ls", parents=["mysqld"])) == (["DB program spawned process"], False)

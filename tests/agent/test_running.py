@@ -170,6 +170,24 @@ def test_zombies_and_kernel_threads_are_left_out() -> None:
     assert 2 not in told or "kthreadd" not in Path("/proc/2/comm").read_text()
 
 
+READ_PARENT = """
+import os
+from agent.cgroups import detect
+from agent.running import processes
+[told] = [event for event in processes(detect()) if event.task.pid == os.getppid()]
+print((told.executable, told.working_directory, told.arguments[1:3], told.task.comm))
+"""
+
+
+def test_what_may_not_be_read_is_missing() -> None:
+    """A process that is more powerful than the agent does not show its program; that it is there is told."""
+    less = ["setpriv", "--bounding-set=-sys_ptrace,-sys_admin", "--inh-caps=-sys_ptrace,-sys_admin"]
+    parent = f"import subprocess; subprocess.run({[*less, sys.executable, '-c', READ_PARENT]!r}, check=True)"
+    command = [sys.executable, "-c", parent]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    assert done.stdout.strip() == str(("", "", ("-c", parent), Path(sys.executable).name[:15]))
+
+
 def test_name_with_brackets(tmp_path: Path) -> None:
     """A process may call itself anything, also what looks like the next columns of its stat line."""
     (tmp_path / "stat").write_text("7 (a) R 9 (b) S 5 7 7 34818 7 4194560 1 1 1 1 1 1 1 1 20 0 1 0 123 1 1\n")

@@ -52,6 +52,7 @@ TEXTS: dict[str, tuple[str, ...]] = {
     "linkat": ("oldpath", "newpath"), "renameat": ("oldpath", "newpath"), "symlinkat": ("target", "linkpath"),
     "memfd_create": ("name",), "execve": ("filename",), "init_module": ("uargs",),
 }  # fmt: skip
+EXECUTIONS = ("execve", "execveat")
 WITH_FILE = (*OPENINGS, "fchown", "dup", "dup2", "setns")
 WITH_SOCKET = ("connect", "bind", "listen", "accept", "accept4", "socket", *SENDING, "dup", "dup2")
 CALLS = tuple(sorted({*CONSTANTS, *ACCIDENTS, *TEXTS, *WITH_FILE, *WITH_SOCKET}))
@@ -84,7 +85,7 @@ def of_same_behaviour(first: Activity, chance: Random) -> Activity:
     while (ancestor := first.ancestor(len(line) + 1)) is not None:
         assert isinstance(ancestor, Known)
         line.append(_other_process(ancestor, chance))
-    if not isinstance(first.event, Exec):
+    if first.event.name not in EXECUTIONS:
         line = [_renamed(ancestor, chance) for ancestor in line]
     known = first.process
     assert known is None or isinstance(known, Known)
@@ -182,10 +183,8 @@ def _other_task(event: Exec | Syscall, chance: Random) -> Task:
         changes["cap_effective"] = chance.choice((0, 1 << 21, (1 << 41) - 1))
         changes["cap_permitted"] = chance.choice((0, 1 << 21))
         changes["cap_inheritable"] = chance.choice((0, 1 << 21))
-    elif event.task.virtual_pid == 1:
-        changes["virtual_pid"] = 1
-    else:
-        changes["virtual_pid"] = pid
+    if event.name in EXECUTIONS:
+        changes["virtual_pid"] = 1 if event.task.virtual_pid == 1 else pid
     return msgspec.structs.replace(event.task, **changes)
 
 

@@ -4,12 +4,9 @@
  * current context holds. Misses: processes that were there before (agent.running reads those), and changes of
  * arguments by the process itself after exec. Thread creation is left out on purpose. */
 
-#define ANCESTORS 16
 #define EXEC_ARGUMENTS_TRUNCATED 256
 #define EXEC_MEMFD 1024
 #define EXEC_AT 4096
-
-struct ancestor { u64 start; u32 tgid; u32 unused; char comm[16]; struct id whole; };
 
 struct exec_record {
     struct header header; /* its context: what the process was before; its key: what it is now */
@@ -46,15 +43,10 @@ static __always_inline u32 executable_flags(struct file *file, struct inode *ino
 static __always_inline void add_ancestors(struct exec_record *record, struct task_struct *task) {
     u32 count = 0;
     for (int i = 0; i < ANCESTORS; i++) {
-        task = READ(task, real_parent);
-        task = READ(task, group_leader);
-        u32 tgid = READ(task, tgid);
-        if (!tgid)
+        task = above(task);
+        if (!READ(task, tgid))
             break;
-        record->ancestors[i].tgid = tgid;
-        record->ancestors[i].unused = 0;
-        record->ancestors[i].start = READ(task, start_boottime);
-        READ_BYTES(record->ancestors[i].comm, 16, task, comm);
+        name_ancestor(&record->ancestors[i], task);
         count = i + 1;
     }
     record->ancestors_count = count;
@@ -129,8 +121,7 @@ static __always_inline void add_contexts(struct exec_record *record, struct task
     u32 count = record->ancestors_count;
 #pragma clang loop unroll(disable)
     for (int i = 0; i < ANCESTORS && i < count; i++) {
-        task = READ(task, real_parent);
-        task = READ(task, group_leader);
+        task = above(task);
         record->ancestors[i].whole = context_of(task).whole;
     }
 }
@@ -140,11 +131,8 @@ static __always_inline void hash_names(struct hash *hash, struct exec_record *re
     u32 count = record->ancestors_count;
     hash_word(hash, count);
 #pragma clang loop unroll(disable)
-    for (int i = 0; i < ANCESTORS && i < count; i++) {
-        u64 *name = (void *)record->ancestors[i].comm;
-        hash_word(hash, name[0]);
-        hash_word(hash, name[1]);
-    }
+    for (int i = 0; i < ANCESTORS && i < count; i++)
+        hash_name(hash, &record->ancestors[i]);
 }
 
 static __always_inline struct id whole_context(struct scratch *scratch, struct exec_record *record,

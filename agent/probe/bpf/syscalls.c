@@ -13,6 +13,7 @@
 #define RECEIVES 2
 #define OPENS 4
 #define ACCEPTS 8
+#define EXECUTES 16
 
 #define MAKING 020000100 /* O_CREAT, O_TMPFILE */
 #define STREAM 1
@@ -244,6 +245,29 @@ static __always_inline void append_message(struct scratch *scratch, struct sysca
     append_buffer(scratch, record, first.base, first.length < moved ? first.length : moved);
 }
 
+/* Of an execution that failed, in place of a buffer. Returns what makes them part of the behaviour. */
+static __always_inline struct id append_ancestors(struct scratch *scratch, struct syscall_record *record,
+                                                  struct task_struct *task) {
+    struct ancestor ancestor = {};
+    struct hash names;
+    hash_begin(&names);
+    hash_word(&names, record->identity.virtual_pid == 1);
+    record->size = record->buffer_length = record->address_length = 0;
+    for (int i = 0; i < ANCESTORS; i++) {
+        u64 end = scratch->end;
+        task = above(task);
+        if (!READ(task, tgid) || end > RECORD_MAX - sizeof(ancestor))
+            break;
+        name_ancestor(&ancestor, task);
+        hash_name(&names, &ancestor);
+        ancestor.whole = context_of(task).whole;
+        __builtin_memcpy(scratch->record + end, &ancestor, sizeof(ancestor));
+        record->buffer_length += sizeof(ancestor);
+        scratch->end = end + sizeof(ancestor);
+    }
+    return hash_end(&names);
+}
+
 static __always_inline void add_queue(struct syscall_record *record, struct spec *spec, u64 *slots,
                                       struct task_struct *task) {
     record->queued = record->queue_size = 0;
@@ -301,11 +325,13 @@ static __always_inline int is_judged_file(struct scratch *scratch, struct hash *
     return 1;
 }
 
-static __always_inline int is_judged(struct scratch *scratch, struct spec *spec, u64 texts_end) {
+static __always_inline int is_judged(struct scratch *scratch, struct spec *spec, u64 texts_end, struct id ancestors) {
     struct syscall_record *record = (void *)scratch->record;
     struct hash object, wording;
     record->by_object = (struct id){};
     hash_object(&object, scratch, spec);
+    if (spec->traits & EXECUTES)
+        hash_id(&object, ancestors);
     wording = object;
     if (spec->traits & OPENS && record->outcome == DONE && is_judged_file(scratch, &object))
         return 1;
@@ -333,9 +359,13 @@ static __always_inline void tell(struct scratch *scratch, struct spec *spec, str
     struct syscall_record *record = (void *)scratch->record;
     fill_record(scratch, spec, task, file, slots);
     u64 texts_end = scratch->end;
-    append_message(scratch, record, spec, slots, slots[RESULT]);
+    struct id ancestors = {};
+    if (spec->traits & EXECUTES)
+        ancestors = append_ancestors(scratch, record, task);
+    else
+        append_message(scratch, record, spec, slots, slots[RESULT]);
     add_queue(record, spec, slots, task);
-    if (is_judged(scratch, spec, texts_end)) {
+    if (is_judged(scratch, spec, texts_end, ancestors)) {
         release(scratch);
     } else {
         hand_over(scratch, SYSCALL);

@@ -82,6 +82,8 @@ def test_reading_resumes_after_a_flood(fresh, stage, tmp_path):
     actor = stage.actor(watch)  # in a cgroup of its own, whose share nobody else on the machine uses up
     opens = "for _ in range({}): os.close(os.open('{}', os.O_WRONLY | os.O_CREAT))"
     actor.do(opens.format(3000, tmp_path / "file"), read=False)
+    while watch.read():
+        pass
     for number in range(30):
         name = str(tmp_path / f"turn-{number}")
         told = actor.told(opens.format(50, name), lambda e, name=name: isinstance(e, events.Open) and e.path == name)

@@ -44,8 +44,9 @@ def told(watch, tmp_path) -> Iterator:
 
 
 def syscall(event: Syscall, name: str, result: int, **fields: object) -> Syscall:
-    """What is expected of the event, whose time and task are tested elsewhere."""
-    return Syscall(at=event.at, task=event.task, name=name, result=result, **fields)
+    """What is expected of the event, whose time, task and ancestors are tested elsewhere."""
+    assert bool(event.ancestors) == (name in ("execve", "execveat"))
+    return Syscall(at=event.at, task=event.task, name=name, result=result, ancestors=event.ancestors, **fields)
 
 
 HERE = -100
