@@ -109,7 +109,7 @@ class Actor:
         self.watch = watch
         self.cgroup = cgroup.stat().st_ino
         self.directory = cgroup
-        self._home = home
+        self.home = home
         self._steps = steps
         self._answers = answers
         self._number = 0
@@ -128,7 +128,7 @@ class Actor:
             self._begin("")
             self._await(str(self._number), read)
         told = [told for told in self.watch.told[begun:] if told.event.task.cgroup == self.cgroup]
-        return [each for each in told if not _opened(each.event).startswith(str(self._home))]
+        return [each for each in told if not _opened(each.event).startswith(str(self.home))]
 
     def told(self, code: str, wanted: Callable[[AnyEvent], bool]) -> list[Told]:
         """Those told of the step that fit."""
@@ -144,7 +144,7 @@ class Actor:
 
     def become(self, *program: str, read: bool = True) -> None:
         """Execute another Python, which takes the steps from now on."""
-        self._begin(f"os.execv({program[0]!r}, {[*program, STEPS, str(self._home)]!r})")
+        self._begin(f"os.execv({program[0]!r}, {[*program, STEPS, str(self.home)]!r})")
         self.begun(read)
 
     def begun(self, read: bool = True) -> None:
@@ -153,7 +153,7 @@ class Actor:
 
     def spawn(self, name: str, read: bool = True) -> Actor:
         """A child in the same cgroup that takes steps of its own, until ``leave``. It is to be waited for by a step."""
-        steps, answers, home = (self._home / f"{name}-{what}" for what in ("steps", "answers", "home"))
+        steps, answers, home = (self.home / f"{name}-{what}" for what in ("steps", "answers", "home"))
         os.mkfifo(steps)
         os.mkfifo(answers)
         home.mkdir()
@@ -179,7 +179,7 @@ if not os.fork():
     def _is_told(self, begun: int) -> bool:
         while self.watch.read():
             pass
-        end = str(self._home / str(self._number))
+        end = str(self.home / str(self._number))
         return any(isinstance(each.event, Open) and each.event.path == end for each in self.watch.told[begun:])
 
     def _begin(self, code: str) -> None:
