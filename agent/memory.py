@@ -19,6 +19,8 @@ _LARGE = 128 * 1024  # bytes; unless it is set, glibc raises it with each larger
 _OPENSSL = ("ssl", "_hashlib")
 _HASHES = frozenset({"_sha256", "_sha2"})  # what hashlib computes with instead; the latter from Python 3.12 on
 
+_STARTING_SECONDS, _IDLE_SECONDS = 8.0, 300.0
+
 _MAPPING = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) \S+ \S+ ([0-9]+)")
 
 
@@ -32,6 +34,16 @@ def be_frugal() -> None:
     if _HASHES & set(sys.builtin_module_names):
         for name in _OPENSSL:
             sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # documented: its import then fails
+
+
+async def keep_giving_back() -> None:
+    """Soon after the start, and every few minutes: what a burst of events needed is not needed after it."""
+    import asyncio  # not before be_frugal
+
+    await asyncio.sleep(_STARTING_SECONDS)
+    while True:
+        give_back()
+        await asyncio.sleep(_IDLE_SECONDS)
 
 
 def give_back() -> None:

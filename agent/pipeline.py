@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from agent import memory
 from agent.config import Settings
 from agent.detection import Containers, Detection
 from agent.enforcement import Enforcement
@@ -34,7 +35,7 @@ from watchkeeper.findings import Finding, FindingRepeat, Inventory, ProfileState
 from watchkeeper.policies import DetectionSet
 from watchkeeper.v1 import uplink_pb2 as pb
 
-BATCH = 1024  # events between two writes
+BATCH = 256  # events between two writes
 TICK_SECONDS = 0.5
 DELTA_SECONDS = 2.0
 OBSERVED_SECONDS = 15.0  # how often a learning profile tells of its progress alone
@@ -121,7 +122,7 @@ class Agent:
             self._close()
 
     def _works(self) -> tuple[Coroutine[Any, Any, None], ...]:
-        return self._read(), self._tick(), self._containers.run(), self._enforce()
+        return self._read(), self._tick(), self._containers.run(), self._enforce(), memory.keep_giving_back()
 
     def stop(self) -> None:
         """End ``run`` gracefully."""
@@ -202,6 +203,7 @@ class Agent:
         """Put what is pushed into force, one after the other."""
         while True:
             await self.enforcement.put(await self._pushed.get())
+            memory.give_back()
 
     async def _tick(self) -> None:
         before = time.monotonic()

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +34,7 @@ from agent.succession import Following, Gap, Vigil
 from agent.surroundings import Surroundings, unknown
 from agent.tenure import Judged, Tenure, TenureError, boot_id
 from agent.uplink import Uplink
+from watchkeeper import __version__
 from watchkeeper.events import Running
 from watchkeeper.settings import SettingsError
 from watchkeeper.v1 import uplink_pb2 as pb
@@ -80,7 +80,7 @@ class _Watch:
         self._settings = settings
         self._began = began
         self._directory = Path(settings.state_directory)
-        self._tenure = Tenure(self._directory, metadata.version("watchkeeper"))
+        self._tenure = Tenure(self._directory, __version__)
         self._probe = _attach(settings)
         self._present: list[AnyEvent] = []
         self._waited = self._hung = False
@@ -253,7 +253,7 @@ def _hello(settings: Settings, spool: Spool) -> pb.Hello:
     return pb.Hello(
         node=settings.node,
         cluster=settings.cluster,
-        agent_version=metadata.version("watchkeeper"),
+        agent_version=__version__,
         kernel_release=platform.release(),
         boot_id=boot_id(),
         spool_id=spool.spool_id,
