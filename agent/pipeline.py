@@ -35,7 +35,7 @@ from watchkeeper.findings import Finding, FindingRepeat, Inventory, ProfileState
 from watchkeeper.policies import DetectionSet
 from watchkeeper.v1 import uplink_pb2 as pb
 
-BATCH = 256  # events between two writes
+FEW, BATCH = 8, 256  # events between two writes, when they begin to come and while more wait
 TICK_SECONDS = 0.5
 DELTA_SECONDS = 2.0
 OBSERVED_SECONDS = 15.0  # how often a learning profile tells of its progress alone
@@ -176,28 +176,28 @@ class Agent:
         self.findings.health("configuration", title, Severity.MEDIUM, {"reason": str(error)}, self._clock())
 
     async def _read(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop, limit = asyncio.get_running_loop(), FEW
         loop.add_reader(self._source.fileno(), self._readable.set)
         try:
             while not self._source.finished:
                 await self._readable.wait()
                 self._readable.clear()
-                self._take_in()
+                limit = FEW if self._take_in(limit) < limit else min(2 * limit, BATCH)
                 await asyncio.sleep(0)
         finally:
             loop.remove_reader(self._source.fileno())
         await asyncio.Event().wait()
 
-    def _take_in(self) -> bool:
-        """Take in at most BATCH of the events that wait; False when none did."""
+    def _take_in(self, limit: int = BATCH) -> int:
+        """Take in some ``limit`` of the events that wait; how many did."""
         until = self._clock()
-        told = self._source.read(BATCH)
+        told = self._source.read(limit)
         self.take_told(told)
         events = [each.event for each in told]
         if self._tenure is not None:
             self._tenure.took(events)
         self._taken_until = max(self._taken_until, (events[-1].at if events else until) - SKEW_SECONDS)
-        return bool(events)
+        return len(events)
 
     async def _enforce(self) -> None:
         """Put what is pushed into force, one after the other."""

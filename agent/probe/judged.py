@@ -18,6 +18,7 @@ _ENTRY = struct.Struct("@HHIIIQQQ")  # state, class, generation, round, subject,
 ENTRY_SIZE = _ENTRY.size
 KEY_SIZE = 16
 _PENDING, _KNOWN = 1, 2
+_NOTED = 4_096  # keys of this round that are kept here, too
 _CROWDED = 0.75  # of all the room or of one cgroup's: from here on what was not seen for a round goes
 
 
@@ -38,6 +39,7 @@ class Judged:
         self._round = self._begun = 1
         self._settled: dict[bytes, bytes] = {}
         self._needless: list[bytes] = []
+        self._known: set[bytes] = set()
         self._steer()
 
     def settle(self, ticket: Ticket, subject: int, by_object: bool) -> None:
@@ -55,27 +57,35 @@ class Judged:
     def remember(self) -> None:
         """Hand what was settled to the kernel."""
         if self._settled:
+            self._note()
             self._map.update_many(list(self._settled), list(self._settled.values()))
             self._settled.clear()
         if self._needless:
             self._map.delete_many(self._needless)
             self._needless.clear()
 
+    def is_known(self, key: bytes, generation: int) -> bool:
+        """Whether it became KNOWN just now, so that what was told of it before then need not be judged either."""
+        return key in self._known and generation == self.generation
+
     def unlearn(self, key: bytes) -> None:
         """It is not KNOWN any more, nor will be by what was settled until now."""
         self._settled.pop(key, None)
+        self._known.discard(key)
         self._map.delete_many([key])
 
     def forget(self) -> None:
         """Nothing judged so far counts any more."""
         self.generation += 1
         self._settled.clear()
+        self._known.clear()
         self._needless.clear()
         self._steer()
 
     def turn_away(self) -> None:
         """Begin a round without looking: what the kernel holds by its own pointers for one round ends."""
         self._round += 1
+        self._known.clear()
         self._steer()
 
     def turn(self, cgroup_share: int) -> tuple[set[int], Counter[int]]:
@@ -108,6 +118,13 @@ class Judged:
     def close(self) -> None:
         self._map.close()
         self._control.close()
+
+    def _note(self) -> None:
+        if len(self._known) > _NOTED:
+            self._known.clear()
+        for key, entry in self._settled.items():
+            if _ENTRY.unpack(entry)[2] == self.generation:
+                self._known.add(key)
 
     def _is_over(self, state: int, generation: int, age: int, whose: tuple[int, str]) -> bool:
         if state == _PENDING and age > PENDING_SECONDS:

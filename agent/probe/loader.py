@@ -18,12 +18,13 @@ from typing import Any
 from agent.cgroups import Hierarchy
 from agent.probe import bpfmap
 from agent.probe.decode import decode
+from agent.probe.decode_syscall import by_object
 from agent.probe.hooks import CLASSES, HOOKS
 from agent.probe.judged import ENTRY_SIZE, Judged
-from agent.probe.record import Buffer, DecodeError, event_class
+from agent.probe.record import Buffer, DecodeError, Essence, essence, event_class
 from agent.probe.ring import Ring
 from agent.probe.rings import Rings
-from agent.probe.shares import ALLOWANCE_SIZE, SHARE_SIZE, TALLY_SIZE, Shares
+from agent.probe.shares import ALLOWANCE_SIZE, BULK, SHARE_SIZE, TALLY_SIZE, Shares
 from agent.probe.sizes import Sizes
 from agent.probe.source import ClassCounters, Knowledge, NoveltyCounters, ProbeError, Ticket, Told
 from agent.probe.syscalls import PROGRAM, SPEC_SIZE, Outcomes
@@ -95,7 +96,7 @@ class KernelSource:
         self.canary_at = 0.0
         self._self_pid = self_pid
         self._boot = 0.0
-        self._rings: Rings[Told] = Rings(
+        self._rings: Rings[Told | None] = Rings(
             Ring(held.pop("bulk"), sizes.bulk_bytes), Ring(held.pop("critical"), sizes.critical_bytes), self._take
         )
         self._counters = bpfmap.Map(held.pop("counters"), _COUNTS.size, per_cpu=True)
@@ -124,7 +125,10 @@ class KernelSource:
 
     def read(self, limit: int = 4096) -> list[Told]:
         self._boot = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
-        return [told for told in self._rings.read(limit) if not self._is_canary(told.event)]
+        while taken := self._rings.read(limit):
+            if found := [told for told in taken if told is not None and not self._is_canary(told.event)]:
+                return found
+        return []
 
     def settle(self, ticket: Ticket, subject: int = 0, by_object: bool = False) -> None:
         self._judged.settle(ticket, subject, by_object)
@@ -184,12 +188,16 @@ class KernelSource:
         for part in (self._counters, self._judged, self._shares, self._rings):
             part.close()
 
-    def _take(self, ring: int, record: Buffer) -> tuple[int, Told] | None:
+    def _take(self, ring: int, record: Buffer) -> tuple[int, Told | None] | None:
         try:
             name = event_class(record)
         except DecodeError:
             self._lost["exec"] += 1  # whose it was can not be known; the gravest class stands for it
             return None
+        if ring == BULK and self._is_known(found := essence(record), name, record):
+            self._decoded[name] += 1
+            self._shares.taken(found.cgroup, ring, len(record))
+            return found.at, None
         try:
             decoded = decode(record, self._boot)
         except DecodeError:
@@ -198,6 +206,12 @@ class KernelSource:
         self._decoded[name] += 1
         self._shares.taken(decoded.event.task.cgroup, ring, len(record))
         return decoded.at, Told(decoded.event, decoded.ticket)
+
+    def _is_known(self, found: Essence, name: str, record: Buffer) -> bool:
+        """What came while the first of its kind was being judged."""
+        return self._judged.is_known(found.key, found.generation) or (
+            name == "syscall" and self._judged.is_known(by_object(record), found.generation)
+        )
 
     def _is_canary(self, event: AnyEvent) -> bool:
         if not isinstance(event, Bind) or event.task.pid != self._self_pid:

@@ -17,6 +17,7 @@ IDENTITY = struct.Struct("@QQQIIIIIIII")
 
 DETACHED, TRUNCATED = 2, 4
 CREATED, UPPER_LAYER, LOWER_LAYER = 256, 512, 2048
+_ESSENCE = struct.Struct("@8xQ56xQ28xI16s")
 _MAPPED = b"\0" * 10 + b"\xff\xff"
 _NO_LOGIN = 0xFFFFFFFF
 _NONE = bytes(16)
@@ -59,6 +60,20 @@ def header(record: Buffer, identified: bool) -> Header:
     who = Task(tgid, start, parent, parent_start, uid, gid, login, cgroup, c_string(comm), netns,
                identifier(context), identifier(parent_context), *further)  # fmt: skip
     return Header(flags, at, who, identifier(key), generation)
+
+
+@dataclass(frozen=True, slots=True)
+class Essence:
+    """What of a header says whether the rest need be read. ``at``: nanoseconds since boot."""
+
+    cgroup: int
+    at: int
+    generation: int
+    key: bytes
+
+
+def essence(record: Buffer) -> Essence:
+    return Essence(*_ESSENCE.unpack_from(record))
 
 
 def identifier(raw: bytes) -> bytes:

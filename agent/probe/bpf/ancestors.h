@@ -13,7 +13,9 @@ static __always_inline void name_ancestor(struct ancestor *ancestor, struct task
     ancestor->start = READ(task, start_boottime);
     ancestor->tgid = READ(task, tgid);
     ancestor->unused = 0;
-    READ_BYTES(ancestor->comm, sizeof(ancestor->comm), task, comm);
+    u64 *name = (void *)ancestor->comm;
+    name[0] = READ(task, comm[0]);
+    name[1] = READ(task, comm[1]);
 }
 
 static __always_inline void hash_name(struct hash *hash, struct ancestor *ancestor) {

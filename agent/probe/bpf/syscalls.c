@@ -223,25 +223,32 @@ static __always_inline void append_buffer(struct scratch *scratch, struct syscal
     scratch->end = end + length;
 }
 
+static __always_inline void add_peer(struct syscall_record *record, struct spec *spec, u64 *slots, long result) {
+    struct message message = {};
+    u64 address = slots[spec->address & 15], length = slots[spec->address_length & 15];
+    if (spec->message != NONE) {
+        read_user(&message, sizeof(message), (void *)slots[spec->message & 15]);
+        address = message.name;
+        length = message.name_length;
+    }
+    if (result < 0 && spec->traits & RECEIVES)
+        address = 0;
+    add_address(record, spec, address, length);
+}
+
 static __always_inline void append_message(struct scratch *scratch, struct syscall_record *record, struct spec *spec,
                                            u64 *slots, long result) {
     struct message message = {};
     struct part first = { .base = slots[spec->buffer & 15], .length = slots[spec->size & 15] };
-    u64 address = slots[spec->address & 15], address_length = slots[spec->address_length & 15];
     record->size = first.length;
     if (spec->message != NONE) {
         read_user(&message, sizeof(message), (void *)slots[spec->message & 15]);
         read_user(&first, sizeof(first), (void *)message.parts);
-        address = message.name;
-        address_length = message.name_length;
         record->size = sum_of(&message);
     }
     u64 moved = result < 0 ? 0 : result;
-    if (result < 0 && spec->traits & RECEIVES)
-        address = 0;
     if (result < 0 && !(spec->traits & RECEIVES))
         moved = record->size;
-    add_address(record, spec, address, address_length);
     append_buffer(scratch, record, first.base, first.length < moved ? first.length : moved);
 }
 
@@ -252,7 +259,7 @@ static __always_inline struct id append_ancestors(struct scratch *scratch, struc
     struct hash names;
     hash_begin(&names);
     hash_word(&names, record->identity.virtual_pid == 1);
-    record->size = record->buffer_length = record->address_length = 0;
+    record->size = record->buffer_length = 0;
     for (int i = 0; i < ANCESTORS; i++) {
         u64 end = scratch->end;
         task = above(task);
@@ -295,6 +302,7 @@ static __always_inline u32 outcome(long result) {
 }
 
 #define OF_BEHAVIOUR offsetof(struct syscall_record, number)
+#define ADDRESS_AT offsetof(struct syscall_record, address)
 #define WORDING offsetof(struct syscall_record, places)
 
 /* All but the numbers and buffers of this one call, and but the words for it. What is new, and what no directory leads
@@ -307,9 +315,11 @@ static __always_inline int hash_object(struct hash *hash, struct scratch *scratc
     int makes = spec->flags == NONE || record->slots[spec->flags & 15] & MAKING;
     hash_word(hash, makes ? record->slots[spec->mode & 15] : 0);
 #pragma clang loop unroll(disable)
-    for (int slot = 0; slot < HOW + 3; slot++)
-        hash_word(hash, spec->constants >> slot & 1 ? record->slots[slot] : 0);
-    return hash_texts(hash, scratch, OF_BEHAVIOUR, WORDING, MOST_WORDS);
+    for (int slot = 0; slot < HOW + 3; slot++) {
+        if (spec->constants >> slot & 1)
+            hash_word(hash, record->slots[slot]);
+    }
+    return hash_texts(hash, scratch, OF_BEHAVIOUR, ADDRESS_AT + (record->address_length & 127), MOST_WORDS);
 }
 
 /* Whether the file was judged, whatever it is called by. */
@@ -336,38 +346,51 @@ static __always_inline int is_judged(struct scratch *scratch, struct spec *spec,
     if (spec->traits & OPENS && record->outcome == DONE && is_judged_file(scratch, &object))
         return 1;
     record->header.key = (struct id){};
-    return hash_texts(&wording, scratch, WORDING, texts_end, MOST_WORDS) &&
+    int is_worded = spec->names[0] != NONE || texts_end > sizeof(struct syscall_record);
+    return (!is_worded || hash_texts(&wording, scratch, WORDING, texts_end, MOST_WORDS)) &&
            is_known(&record->header, &wording, SYSCALL);
 }
 
-static __always_inline void fill_record(struct scratch *scratch, struct spec *spec, struct task_struct *task,
-                                        struct file *file, u64 *slots) {
+/* What makes the behaviour. */
+static __always_inline void begin_record(struct scratch *scratch, struct spec *spec, struct task_struct *task,
+                                         struct file *file, u64 *slots) {
     struct syscall_record *record = (void *)scratch->record;
-    struct id whole = context_of(task).whole;
-    fill(&record->header, SYSCALL, task, cgroup_id(chosen_cgroup(task)), whole, whole);
-    identify(&record->identity, task);
+    begin(&record->header, SYSCALL, task, cgroup_id(chosen_cgroup(task)), context_of(task).whole);
     __builtin_memcpy(record->slots, slots, sizeof(record->slots));
     __builtin_memset(record->address, 0, sizeof(record->address));
     record->outcome = outcome(slots[RESULT]);
     record->unused = 0;
     describe(scratch, record, task, file, spec->traits & ACCEPTS);
     append_places(scratch, record, spec, slots, task);
+    add_peer(record, spec, slots, slots[RESULT]);
+}
+
+/* What is of this one call. */
+static __always_inline void complete_record(struct scratch *scratch, struct spec *spec, struct task_struct *task,
+                                            u64 *slots) {
+    struct syscall_record *record = (void *)scratch->record;
+    complete(&record->header, task, record->header.context);
+    add_queue(record, spec, slots, task);
+    if (spec->traits & EXECUTES)
+        return;
+    identify(&record->identity, task);
+    append_message(scratch, record, spec, slots, slots[RESULT]);
 }
 
 static __always_inline void tell(struct scratch *scratch, struct spec *spec, struct task_struct *task,
                                  struct file *file, u64 *slots) {
     struct syscall_record *record = (void *)scratch->record;
-    fill_record(scratch, spec, task, file, slots);
+    begin_record(scratch, spec, task, file, slots);
     u64 texts_end = scratch->end;
     struct id ancestors = {};
-    if (spec->traits & EXECUTES)
+    if (spec->traits & EXECUTES) {
+        identify(&record->identity, task);
         ancestors = append_ancestors(scratch, record, task);
-    else
-        append_message(scratch, record, spec, slots, slots[RESULT]);
-    add_queue(record, spec, slots, task);
+    }
     if (is_judged(scratch, spec, texts_end, ancestors)) {
         release(scratch);
     } else {
+        complete_record(scratch, spec, task, slots);
         hand_over(scratch, SYSCALL);
     }
 }

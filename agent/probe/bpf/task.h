@@ -1,22 +1,16 @@
 /* Who acted, told in the header of each record, and the scratch that records are made in. */
 
-static __always_inline void fill(struct header *header, u32 type, struct task_struct *task, u64 cgroup,
-                                 struct id context, struct id process) {
+/* What two events of one behaviour have in common. */
+static __always_inline void begin(struct header *header, u32 type, struct task_struct *task, u64 cgroup,
+                                  struct id context) {
     struct task_struct *leader = READ(task, group_leader);
-    struct task_struct *parent = READ(task, real_parent);
     struct cred *cred = READ(task, cred);
-    struct nsproxy *proxy = READ(task, nsproxy);
-    struct net *net = READ(proxy, net_ns);
+    u64 *name = (void *)header->comm;
     header->type = type;
     header->flags = 0;
-    header->at = bpf_ktime_get_boot_ns();
     header->cgroup = cgroup;
     header->context = context;
     header->epoch = epoch_of(cgroup);
-    header->start = READ(leader, start_boottime);
-    header->parent_start = group_start(parent);
-    header->tgid = READ(task, tgid);
-    header->parent_tgid = READ(parent, tgid);
     header->uid = READ(cred, uid_val);
     header->gid = READ(cred, gid_val);
     header->effective_uid = READ(cred, euid_val);
@@ -26,11 +20,31 @@ static __always_inline void fill(struct header *header, u32 type, struct task_st
 #else
     header->login_uid = -1;
 #endif
-    header->netns = READ(net, ns_inum);
+    name[0] = READ(leader, comm[0]);
+    name[1] = READ(leader, comm[1]);
     header->generation = 0;
     header->key = header->parent = (struct id){};
+}
+
+/* And what only the agent wants to know. */
+static __always_inline void complete(struct header *header, struct task_struct *task, struct id process) {
+    struct task_struct *leader = READ(task, group_leader);
+    struct task_struct *parent = READ(task, real_parent);
+    struct nsproxy *proxy = READ(task, nsproxy);
+    struct net *net = READ(proxy, net_ns);
+    header->at = bpf_ktime_get_boot_ns();
+    header->start = READ(leader, start_boottime);
+    header->parent_start = group_start(parent);
+    header->tgid = READ(task, tgid);
+    header->parent_tgid = READ(parent, tgid);
+    header->netns = READ(net, ns_inum);
     header->process = process;
-    READ_BYTES(header->comm, sizeof(header->comm), leader, comm);
+}
+
+static __always_inline void fill(struct header *header, u32 type, struct task_struct *task, u64 cgroup,
+                                 struct id context, struct id process) {
+    begin(header, type, task, cgroup, context);
+    complete(header, task, process);
 }
 
 /* For what profiles look at. */

@@ -125,6 +125,21 @@ def test_subjects_of_old_rules_are_not_given_back(actor):
     assert 4711 not in actor.watch.source.seen()
 
 
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_what_came_while_the_first_was_judged_is_not_judged_again(actor, forgotten):
+    """Once the first is known, neither are those that wait in the ring; unless rules changed meanwhile."""
+    source, (code, wanted) = actor.watch.source, CHMOD
+    decoded = next(count.decoded for count in source.counters() if count.event_class == "chmod")
+    (first,) = actor.told(code, wanted)
+    actor.do(f"for i in range(7): {code}", read=False)
+    source.settle(first.ticket)
+    source.remember()
+    if forgotten:
+        source.forget()
+    assert len(actor.told("", wanted)) == (7 if forgotten else 0)
+    assert next(count.decoded for count in source.counters() if count.event_class == "chmod") == decoded + 8
+
+
 @pytest.mark.parametrize("half", _HALVES)
 def test_keys_that_are_alike_in_one_half_are_not_confused(actor, half):
     """A judged behaviour silences the one with its very 128 bits, and none that differs in one bit of either half."""
@@ -134,7 +149,7 @@ def test_keys_that_are_alike_in_one_half_are_not_confused(actor, half):
     (value,) = entries.lookup(key)
     other = bytearray(key)
     other[_HALVES[half]] ^= 1
-    entries.delete(key)
+    source.unlearn(key)
     entries.update(bytes(other), value)
     (again,) = actor.told(*CHMOD)
     assert again.ticket == told.ticket

@@ -100,6 +100,16 @@ def test_other_wording_is_judged_anew_unless_it_does_not_matter(actor):
     assert kinds(actor.told(appending, is_file)) == ["Syscall"]
 
 
+def test_open_file_that_was_renamed_is_judged_anew(actor, watch):
+    """A call that names no file, only a descriptor: the path that leads to it is part of what rules see."""
+    watch.source.watch({"fchown": Outcomes()})
+    actor.do("f = os.open('file', os.O_RDONLY)")
+    (told,) = actor.judge("os.fchown(f, -1, -1)", is_file)
+    actor.do("os.rename('file', '../o/file')")
+    (again,) = actor.told("os.fchown(f, -1, -1)", is_file)
+    assert (again.event.name, again.event.descriptor.inode) == ("fchown", told.event.descriptor.inode)
+
+
 def test_file_renamed_by_another_process_is_judged_anew(actor, place):
     """Whoever renames, and be it the agent: what one process holds of a path ends."""
     actor.judge(ACT, is_file)
