@@ -18,6 +18,7 @@ from watchkeeper.policies import DetectionSet, Policy
 
 # Descriptors that are no sockets of the internet, and what they do not have.
 _LOCAL_KINDS = [*((kind, char) for kind, char in CHARACTERS.items() if not kind.startswith("ipv")), ("<NA>", "o")]
+_INTERNET_KINDS = [("ipv4", "AF_INET"), ("ipv6", "AF_INET6"), ("ipv4", "AF_INET6")]  # the last one speaks IPv4
 _NO_ADDRESS = {
     info.name.replace(".", "__"): None
     for info in SOURCE.fields.values()
@@ -93,6 +94,10 @@ class Rulebook:
             reads=may(evt__failed=False, evt__is_open_write=False),
             tcp=may(fd__l4proto="tcp"),
             connected=may(fd__connected=True),
+            internet=any(
+                may(fd__type=kind, fd__typechar=CHARACTERS[kind], evt__arg__domain=domain)
+                for kind, domain in _INTERNET_KINDS
+            ),
             local=any(may(**_NO_ADDRESS, fd__type=kind, fd__typechar=character) for kind, character in _LOCAL_KINDS),
             environment=any(name in _ENVIRONMENT for name, _ in self._rules.fields),
         )

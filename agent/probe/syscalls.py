@@ -34,9 +34,9 @@ class Outcomes:
     """Which calls of an event type are wanted; each False spares the agent what its rules do not ask for.
 
     ``reads``: openings that succeed and neither write nor create. ``tcp``, ``connected``: calls about TCP sockets, and
-    about connected sockets of the internet. ``local``: calls about descriptors that are no sockets of the internet.
-    Calls without a descriptor, as failed ones often are, pass these three. ``environment``: of execve and execveat
-    only: the Exec events tell the environment.
+    about connected sockets of the internet. ``internet``, ``local``: calls about sockets of the internet, and about all
+    other descriptors. Calls without a descriptor, as failed ones often are, pass these four. ``environment``: of execve
+    and execveat only: the Exec events tell the environment.
     """
 
     succeeded: bool = True
@@ -44,6 +44,7 @@ class Outcomes:
     reads: bool = True
     tcp: bool = True
     connected: bool = True
+    internet: bool = True
     local: bool = True
     environment: bool = True
 

@@ -12,7 +12,7 @@ from agent.probe import attach, syscalls
 from agent.probe.bpfmap import Map
 from agent.probe.syscalls import Call, Outcomes
 
-_SUCCESS, _FAILURE, _READS, _TCP, _CONNECTED, _LOCAL, _ENVIRONMENT = (1 << bit for bit in range(7))
+_SUCCESS, _FAILURE, _READS, _TCP, _CONNECTED, _LOCAL, _ENVIRONMENT, _INTERNET = (1 << bit for bit in range(8))
 
 
 class Watched:
@@ -123,5 +123,6 @@ def _bits(call: Call, outcomes: Outcomes) -> int:
         | _READS * outcomes.reads
         | _TCP * outcomes.tcp
         | _CONNECTED * outcomes.connected
+        | _INTERNET * outcomes.internet
         | _LOCAL * outcomes.local
     )

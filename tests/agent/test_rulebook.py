@@ -252,6 +252,13 @@ def test_connections_are_settled_for_upstreams_rules(upstream: Rulebook, what: s
     assert upstream.judge(in_shop(CONNECTIONS[what])) == Judgement((), True, True)
 
 
+def test_calls_about_the_internet_are_asked_for_only_by_rules_that_are(upstream: Rulebook) -> None:
+    """A rule about packet sockets says nothing about those of the internet; one about connections does."""
+    asked = upstream.syscalls
+    assert (asked["socket"].internet, asked["socket"].local) == (False, True)
+    assert (asked["connect"].internet, asked["connect"].local) == (True, False)
+
+
 def test_executions_are_settled_for_upstreams_rules(upstream: Rulebook) -> None:
     """Rules ask for the parent's name, which is part of an execution where the parent is known."""
     first = Known(pid=1, parent_pid=0, name="systemd", executable="/sbin/init")

@@ -89,24 +89,16 @@ static __always_inline u32 concerns_rules(struct spec *spec, u64 flags) {
         return 0;
     if (spec->told & TELL_READS || flags & WRITING)
         return RULES;
-    COUNT(SYSCALL, seen);
-    COUNT(SYSCALL, suppressed);
+    count_ended(SYSCALL, 0);
     return 0;
 }
 
 /* An opening that ends here: all who saw it are content. */
 static __always_inline void count_repeated(u32 concerned) {
-    if (concerned & SEEN_BY_PROFILE) {
-        COUNT(OPEN, seen);
-        COUNT(OPEN, suppressed);
-    }
-    if (concerned & PROFILE)
-        COUNT(OPEN, known);
-    if (concerned & RULES) {
-        COUNT(SYSCALL, seen);
-        COUNT(SYSCALL, known);
-        COUNT(SYSCALL, suppressed);
-    }
+    if (concerned & SEEN_BY_PROFILE)
+        count_ended(OPEN, concerned & PROFILE);
+    if (concerned & RULES)
+        count_ended(SYSCALL, 1);
 }
 
 static __always_inline void tell_profile(struct task_struct *task, struct file *file, u32 mode, u64 flags) {

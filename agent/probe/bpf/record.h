@@ -107,6 +107,7 @@ BPF_ARRAY(specs, struct spec, 512);
 #define TELL_CONNECTED 16 /* what goes over sockets that are connected */
 #define TELL_LOCAL 32     /* descriptors that are no internet sockets */
 #define TELL_ENVIRONMENT 64
+#define TELL_INTERNET 128
 
 /* Reads a member of a kernel structure; zero when the pointer is wrong. From 6.2 on the kernel turns a load through
  * bpf_rdonly_cast into one instruction that survives faults, which is a thirtieth of a helper call's cost. The constant
@@ -160,6 +161,16 @@ static __always_inline void count(int class, u32 offset) {
 }
 
 #define COUNT(class, field) count(class, offsetof(struct counts, field))
+
+/* An opening or a system call that is seen and ends at once. */
+static __always_inline void count_ended(int class, u32 known) {
+    struct counts *counts = counters.lookup(&class);
+    if (!counts)
+        return;
+    counts->seen += 1;
+    counts->suppressed += 1;
+    counts->known += known;
+}
 
 static __always_inline struct cgroup *chosen_cgroup(struct task_struct *task) {
     struct css_set *set = READ(task, cgroups);

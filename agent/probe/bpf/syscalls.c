@@ -75,6 +75,8 @@ static __always_inline int is_unwanted(u32 told, struct file *file) {
     struct sock *sock = sock_of(file);
     if (!sock || !is_internet(sock))
         return !(told & TELL_LOCAL);
+    if (!(told & TELL_INTERNET))
+        return 1;
     if (!(told & TELL_TCP) && (READ(sock, sk_protocol) & 0xffff) == TCP)
         return 1;
     return !(told & TELL_CONNECTED) && READ(sock, __sk_common_skc_state) == ESTABLISHED;

@@ -517,6 +517,7 @@ def test_outcomes_nobody_wants_end_in_the_kernel(told, tmp_path):
     assert [e.buffer[:3] for e in told(sends, "sendto", tcp=False)] == [b"loc", b"one", b"xxx"]
     assert [e.buffer[:3] for e in told(sends, "sendto", connected=False)] == [b"loc", b"one"]
     assert [e.buffer[:3] for e in told(sends, "sendto", local=False)] == [b"req", b"one", b"xxx"]
+    assert [e.buffer[:3] for e in told(sends, "sendto", internet=False)] == [b"loc"]
 
 
 def test_layers_of_an_overlay(told, tmp_path):
