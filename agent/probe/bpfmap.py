@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -167,6 +168,9 @@ def shape(descriptor: int) -> tuple[int, int, int, int, int]:
     return kind, key_size, value_size, entries, flags
 
 
+_LOG_SIZE, _LOG_LINES = 1 << 24, 2
+
+
 def load_program(name: str, kind: int, instructions: bytes, attach_type: int) -> int:
     """The new program's descriptor; ``attach_type`` -1: none is expected."""
     text, license_name = _buffer(instructions), ctypes.create_string_buffer(b"GPL")
@@ -174,7 +178,20 @@ def load_program(name: str, kind: int, instructions: bytes, attach_type: int) ->
     struct.pack_into("16s", request, 48, name.encode()[:15])
     if attach_type >= 0:
         struct.pack_into("@I", request, 68, attach_type)
-    return call(_PROGRAM_LOAD, request)
+    try:
+        return call(_PROGRAM_LOAD, request)
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror}{_objection(request)}") from error
+
+
+def _objection(request: ctypes.Array[ctypes.c_char]) -> str:
+    """What the kernel's verifier has against the program, from a second try that it keeps a log of."""
+    log = ctypes.create_string_buffer(_LOG_SIZE)
+    struct.pack_into("@IIQ", request, 24, 1, len(log), ctypes.addressof(log))
+    with contextlib.suppress(OSError):
+        os.close(call(_PROGRAM_LOAD, request))
+    lines = [line for line in log.value.decode(errors="replace").splitlines() if not line.startswith("processed ")]
+    return "".join(f"; {line.strip()}" for line in lines[-_LOG_LINES:])
 
 
 def program_ids() -> list[int]:

@@ -66,13 +66,14 @@ static __always_inline void hash_header(struct hash *hash, struct header *header
 /* Bytes of a record from the fixed offset `from` up to `until`; lengths in front of them say where each text ends.
  * False when they are too many: such a thing must not be remembered. */
 static __always_inline int hash_texts(struct hash *hash, struct scratch *scratch, u32 from, u64 until, u32 most) {
-    if (until > RECORD_MAX)
+    u64 end = BOUNDED(until, RECORD_MAX);
+    if (!end)
         return 0;
-    u64 *rest = (void *)scratch->record + until, behind = *rest;
+    u64 *rest = (void *)scratch->record + end, behind = *rest;
     *rest = 0; /* the last word may not be full */
     int i = 0;
 #pragma clang loop unroll(disable)
-    for (; i < most && from + i * 8 < until; i++)
+    for (; i < most && from + i * 8 < end; i++)
         hash_word(hash, *(u64 *)(scratch->record + from + i * 8));
     *rest = behind;
     return i < most;

@@ -121,8 +121,11 @@ static __always_inline void add_contexts(struct exec_record *record, struct task
     u32 count = record->ancestors_count;
 #pragma clang loop unroll(disable)
     for (int i = 0; i < ANCESTORS && i < count; i++) {
+        u64 at = AFRESH(i);
+        if (at >= ANCESTORS)
+            break;
         task = above(task);
-        record->ancestors[i].whole = context_of(task).whole;
+        record->ancestors[at].whole = context_of(task).whole;
     }
 }
 
@@ -131,8 +134,12 @@ static __always_inline void hash_names(struct hash *hash, struct exec_record *re
     u32 count = record->ancestors_count;
     hash_word(hash, count);
 #pragma clang loop unroll(disable)
-    for (int i = 0; i < ANCESTORS && i < count; i++)
-        hash_name(hash, &record->ancestors[i]);
+    for (int i = 0; i < ANCESTORS && i < count; i++) {
+        u64 at = AFRESH(i);
+        if (at >= ANCESTORS)
+            break;
+        hash_name(hash, &record->ancestors[at]);
+    }
 }
 
 static __always_inline struct id whole_context(struct scratch *scratch, struct exec_record *record,

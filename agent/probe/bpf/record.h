@@ -38,6 +38,21 @@ struct identity {
 static long (*read_user)(void *to, u32 size, const void *from) = (void *)112;
 static long (*read_user_text)(void *to, u32 size, const void *from) = (void *)114;
 
+/* The compiler keeps copies of what it checks, and older verifiers know only of the one that was compared. The number
+ * itself, to be compared from here on; and the number, or 0 if it is more than `most`. */
+#define AFRESH(number)                                                                   \
+    ({                                                                                   \
+        u64 _number = (number);                                                          \
+        asm volatile("" : "+r"(_number));                                                \
+        _number;                                                                         \
+    })
+#define BOUNDED(number, most)                                                            \
+    ({                                                                                   \
+        u64 _number = (number);                                                          \
+        asm volatile("if %0 <= %1 goto +1\n\t%0 = 0" : "+r"(_number) : "i"(most));       \
+        _number;                                                                         \
+    })
+
 struct counts { u64 seen, suppressed, submitted, dropped, known; };
 
 #define RECORD_MAX 17408

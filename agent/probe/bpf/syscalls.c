@@ -263,16 +263,18 @@ static __always_inline struct id append_ancestors(struct scratch *scratch, struc
     hash_word(&names, record->identity.virtual_pid == 1);
     record->size = record->buffer_length = 0;
     for (int i = 0; i < ANCESTORS; i++) {
-        u64 end = scratch->end;
         task = above(task);
-        if (!READ(task, tgid) || end > RECORD_MAX - sizeof(ancestor))
+        if (!READ(task, tgid))
             break;
         name_ancestor(&ancestor, task);
         hash_name(&names, &ancestor);
         ancestor.whole = context_of(task).whole;
-        __builtin_memcpy(scratch->record + end, &ancestor, sizeof(ancestor));
+        u64 at = BOUNDED(scratch->end, RECORD_MAX - sizeof(ancestor));
+        if (!at)
+            break;
+        __builtin_memcpy(scratch->record + at, &ancestor, sizeof(ancestor));
         record->buffer_length += sizeof(ancestor);
-        scratch->end = end + sizeof(ancestor);
+        scratch->end = at + sizeof(ancestor);
     }
     return hash_end(&names);
 }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import struct
 
 import pytest
+
+from agent.probe import bpfmap
 
 pytestmark = pytest.mark.kernel
 
@@ -54,3 +57,12 @@ def test_full_map_says_how_many_went_in(new_map):
 def test_empty_map_has_no_items(new_map):
     """Listing what is empty ends."""
     assert list(new_map(8, 8, 4).items(8)) == []
+
+
+def test_a_refused_program_says_what_the_verifier_has_against_it():
+    """The error names the reason in the kernel's own words."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    leave = struct.pack("@BBhi", 0x95, 0, 0, 0)  # exit, with nothing in r0
+    with pytest.raises(OSError, match=r"Permission denied; .*R0 !read_ok"):
+        bpfmap.load_program("refused", 5, leave, -1)
