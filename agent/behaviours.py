@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from agent.paths import generalise, printable
-from agent.processes import Known
+from agent.process import Known
 from watchkeeper.events import AnyEvent, Bind, Capability, Chmod, Connect, Exec, Listen, Open, Rename, Unlink
 from watchkeeper.findings import Behaviour, BehaviourClass
 

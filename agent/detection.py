@@ -17,7 +17,8 @@ from agent.config import Settings
 from agent.findings import Findings
 from agent.paths import printable
 from agent.probe.source import Ticket
-from agent.processes import RUNC_INIT, Known, Processes
+from agent.process import RUNC_INIT, Known
+from agent.processes import Processes
 from agent.profile import Profile
 from agent.profiles import Profiles
 from agent.remembered import Memory, Remembered

@@ -17,65 +17,34 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import islice, zip_longest
-from typing import TypedDict
 
 from agent.contexts import Contexts, Lineage
+from agent.process import (
+    NO_IDS,
+    RUNC_INIT,
+    UNTOLD,
+    Known,
+    brief,
+    capabilities,
+    child_ids,
+    cut,
+    first_like,
+    ids,
+    inherited,
+    is_current,
+    is_runtime,
+    with_what_stays,
+)
 from watchkeeper.events import Ancestor, Exec, Exit, Fork, Running, Task
 from watchkeeper.findings import Process
 
 LIVE = 32_768  # processes remembered; beyond it the oldest are forgotten
 GONE = 1_024  # ended processes remembered: their last events may wait for the container's name
 ANCESTORS = 16
-ARGUMENTS = 1_024  # characters kept of the arguments of one process
-UNTOLD = -1  # in place of a process id: the kernel did not tell which process it was
 TICK = 10_000_000  # nanoseconds: /proc tells start times in hundredths of a second
 
-RUNC_INIT = "runc:["  # beginning of the name that runc's init has before it becomes the container's program
-RUNTIMES = frozenset({"runc", "crun", "youki", "runsc", "kata-runtime", "exe"})
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A process between two execs. ``inside``: it runs a program of its container. ``exact``: start is the kernel's.
-
-    Further fields are those of ``rules.sources.activity.Process``: what the last exec, of it or of the process it
-    was forked from, made it; ids and times that are 0 are unknown.
-    """
-
-    pid: int
-    start: int
-    parent_pid: int
-    parent_start: int
-    executable: str
-    arguments: tuple[str, ...] = ()
-    working_directory: str = ""
-    uid: int = 0
-    login_uid: int = -1
-    tty: str = ""
-    cgroup: int = 0
-    origin: str = "host"
-    inside: bool = False
-    exact: bool = True
-    name: str = ""
-    started_at: int = 0
-    environment: tuple[str, ...] = ()
-    tty_number: int = 0
-    session: int = 0
-    group: int = 0
-    virtual_pid: int = 0
-    virtual_group: int = 0
-    virtual_session: int = 0
-    inode: int = 0
-    changed_at: int = 0
-    modified_at: int = 0
-    upper_layer: bool = False
-    lower_layer: bool = False
-    writable: bool = False
-    memfd: bool = False
-    capabilities: tuple[int, int, int] | None = None
-    context: bytes = b""
+_NOBODY, _UNTOLD = Ancestor(0, 0, ""), Ancestor(UNTOLD, 0, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +82,9 @@ class Processes:
         if task.parent_context:
             self._check(Ancestor(task.parent_pid, task.parent_start, "", task.parent_context), _UNTOLD)
         known = self._of_context(task, task.context)
-        if known is None or _is_current(known, task):
+        if known is None or is_current(known, task):
             return known
-        current = replace(known, name=task.comm, **_ids(task))
+        current = replace(known, name=task.comm, **ids(task))
         self._put(known, current)
         return current
 
@@ -141,14 +110,14 @@ class Processes:
         present = self.actor(task)
         if present is not None and present.inside:
             return present  # it executed something meanwhile: the kernel told more than /proc
-        inside = in_container and not _is_runtime(task.comm, event.executable, event.arguments, False)
+        inside = in_container and not is_runtime(task.comm, event.executable, event.arguments, False)
         known = Known(
             pid=task.pid,
             start=task.start,
             parent_pid=task.parent_pid,
             parent_start=task.parent_start,
             executable=sys.intern(event.executable),
-            arguments=_cut(event.arguments),
+            arguments=cut(event.arguments),
             working_directory=sys.intern(event.working_directory),
             uid=task.uid,
             login_uid=task.login_uid,
@@ -161,7 +130,7 @@ class Processes:
             started_at=self._wall(task.start),
             environment=self._shared(event.environment, task),
             tty_number=event.tty_number,
-            **_ids(task),
+            **ids(task),
         )
         self._keep(known)
         return known
@@ -172,7 +141,7 @@ class Processes:
         self.meet(event.ancestors)
         before = self._of_context(task, event.previous_context) or self._like_its_parent(task)
         entering = in_container and not (before is not None and before.inside)
-        runtime = entering and _is_runtime(task.comm, event.executable, event.arguments, event.memfd)
+        runtime = entering and is_runtime(task.comm, event.executable, event.arguments, event.memfd)
         inside = in_container and not runtime
         after = Known(
             pid=task.pid,
@@ -180,7 +149,7 @@ class Processes:
             parent_pid=task.parent_pid,
             parent_start=task.parent_start,
             executable=sys.intern(event.executable),
-            arguments=_cut(event.arguments),
+            arguments=cut(event.arguments),
             working_directory=sys.intern(event.working_directory),
             uid=task.uid,
             login_uid=task.login_uid,
@@ -199,9 +168,9 @@ class Processes:
             lower_layer=event.lower_layer,
             writable=event.writable,
             memfd=event.memfd,
-            capabilities=_capabilities(task, before),
+            capabilities=capabilities(task, before),
             context=task.context,
-            **_ids(task),
+            **ids(task),
         )
         self._keep(after)
         self._hear(after)
@@ -228,7 +197,7 @@ class Processes:
             name=sys.intern(task.comm),
             started_at=self._wall(event.child_start),
             context=event.child_context,
-            **_child_ids(event),
+            **child_ids(event),
         )
         self._keep(child)
         if parent is None:
@@ -254,7 +223,7 @@ class Processes:
             uid=task.uid,
             login_uid=task.login_uid,
             tty=known.tty,
-            ancestors=tuple(_brief(each) for each in self._ancestors(known)),
+            ancestors=tuple(brief(each) for each in self._ancestors(known)),
             origin=known.origin,
         )
 
@@ -269,7 +238,7 @@ class Processes:
                 heard = lineage.ancestors
             parent = self.find(known.parent_pid, known.parent_start)
             if parent is None and heard:
-                parent = _inherited(heard[0], known)
+                parent = inherited(heard[0], known)
             if parent is None or parent is known:
                 return
             yield parent
@@ -289,7 +258,7 @@ class Processes:
             return self._first_of(known, context)
         current = self._like(lineage, task)
         if known is not None:
-            current = _with_what_stays(current, known)
+            current = with_what_stays(current, known)
             self._put(known, current)
         else:
             self._remember_gone(current)
@@ -322,7 +291,7 @@ class Processes:
             started_at=self._wall(task.start),
             exact=True,
             name=sys.intern(task.comm),
-            **_NO_IDS | _ids(task),
+            **NO_IDS | ids(task),
         )
 
     def _check(self, one: Ancestor, parent: Ancestor) -> Known | None:
@@ -348,7 +317,7 @@ class Processes:
         other = before or self.find(task.parent_pid, task.parent_start)
         if other is not None and environment == other.environment:
             return other.environment
-        return _first_like(tuple(map(sys.intern, environment)))
+        return first_like(tuple(map(sys.intern, environment)))
 
     def _origin(self, task: Task, inside: bool, before: Known | None = None) -> str:
         if not inside:
@@ -400,114 +369,3 @@ class Processes:
         self._gone.move_to_end((known.pid, known.start))
         if len(self._gone) > GONE:
             self._gone.popitem(last=False)
-
-
-def _inherited(first: Known, child: Known) -> Known:
-    """The parent as it was to the first process of a context. Which process that is today only the child may tell."""
-    is_eldest = first.parent_pid == 0
-    return replace(
-        first,
-        pid=child.parent_pid,
-        start=child.parent_start,
-        parent_pid=0 if is_eldest else UNTOLD,
-        parent_start=0,
-        exact=True,
-    )
-
-
-def _with_what_stays(current: Known, known: Known) -> Known:
-    """What an exec does not change."""
-    return replace(
-        current,
-        parent_pid=known.parent_pid,
-        parent_start=known.parent_start,
-        started_at=known.started_at,
-        session=current.session or known.session,
-        group=current.group or known.group,
-        virtual_pid=known.virtual_pid,
-        virtual_group=current.virtual_group or known.virtual_group,
-        virtual_session=current.virtual_session or known.virtual_session,
-    )
-
-
-def _brief(known: Known) -> str:
-    name = known.executable or "unknown"
-    return name if known.pid == UNTOLD else f"{name}[{known.pid}]"
-
-
-class _Ids(TypedDict, total=False):
-    session: int
-    group: int
-    virtual_pid: int
-    virtual_group: int
-    virtual_session: int
-
-
-_NOBODY, _UNTOLD = Ancestor(0, 0, ""), Ancestor(UNTOLD, 0, "")
-_NO_IDS = _Ids(session=0, group=0, virtual_pid=0, virtual_group=0, virtual_session=0)
-
-
-def _capabilities(task: Task, before: Known | None) -> tuple[int, int, int]:
-    told = (task.cap_effective, task.cap_permitted, task.cap_inheritable)
-    return before.capabilities if before is not None and before.capabilities == told else told
-
-
-def _is_current(known: Known, task: Task) -> bool:
-    if known.name != task.comm:
-        return False
-    return not task.group or (known.group, known.session) == (task.group, task.session)
-
-
-def _ids(task: Task) -> _Ids:
-    """Empty when the task does not tell them."""
-    if not task.virtual_pid:
-        return {}
-    return {
-        "session": task.session,
-        "group": task.group,
-        "virtual_pid": task.virtual_pid,
-        "virtual_group": task.virtual_group,
-        "virtual_session": task.virtual_session,
-    }
-
-
-def _child_ids(event: Fork) -> _Ids:
-    """Group and session of the parent when the event does not tell them, as in older recordings."""
-    if not event.child_virtual_pid:
-        return {"virtual_pid": 0}
-    return {
-        "session": event.session,
-        "group": event.group,
-        "virtual_pid": event.child_virtual_pid,
-        "virtual_group": event.virtual_group,
-        "virtual_session": event.virtual_session,
-    }
-
-
-def _is_runtime(comm: str, executable: str, arguments: tuple[str, ...], memfd: bool) -> bool:
-    """Whether a process that came into a container from outside still is the runtime and not the program it starts.
-
-    runc executes itself, from a sealed copy in memory or from its own path, with "init" as argument. An image
-    whose entry point is a program named runc with that argument would be taken for it.
-    """
-    if comm.startswith(RUNC_INIT) or memfd or executable.startswith("/memfd:"):
-        return True
-    name = executable.rsplit("/", 1)[-1]
-    return name in RUNTIMES and "init" in arguments[1:2]
-
-
-@lru_cache(64)
-def _first_like(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Of equal ones the first: what one parent starts again and again has the same environment each time."""
-    return texts
-
-
-def _cut(arguments: tuple[str, ...]) -> tuple[str, ...]:
-    room = ARGUMENTS
-    kept: list[str] = []
-    for argument in arguments:
-        if room <= 0:
-            return (*kept, "…")
-        kept.append(sys.intern(argument[:room]))
-        room -= len(argument)
-    return tuple(kept)

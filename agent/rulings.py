@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from agent.probe.source import Ticket
-from agent.processes import Known, Processes
+from agent.process import Known
+from agent.processes import Processes
 from agent.remembered import Remembered
 from agent.rulebook import EMPTY, Hit, Rulebook
 from agent.surroundings import Surroundings

@@ -8,7 +8,7 @@ import pytest
 
 from agent.behaviours import Sensitive, behaviours_of, executed, peer, program
 from agent.config import SENSITIVE_PATHS
-from agent.processes import Known
+from agent.process import Known
 from watchkeeper.events import (
     AnyEvent,
     Bind,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from agent.contexts import Contexts
-from agent.processes import ANCESTORS, Known, Processes
+from agent.process import Known
+from agent.processes import ANCESTORS, Processes
 from watchkeeper.events import Ancestor, Exec, Fork, Running, Task
 from watchkeeper.findings import Process
 
