@@ -39,7 +39,9 @@ MAPS = (
     "programs",
 )  # fmt: skip
 """Those that the agent holds on to."""
-INNER_MAPS = ("begun", "scratches", "contexts", "recent", "candidates", "names")
+INNER_MAPS = (
+    "begun", "scratches", "contexts", "recent", "candidates", "names", "registers_at", "registers_found",
+)  # fmt: skip
 NAME_BYTES = 32  # NAME in bpf/openings.c
 PROCESSES = 65_536  # whose contexts are kept
 CGROUPS = 8_192  # whose shares are kept

@@ -25,6 +25,7 @@ WANTED: dict[str, dict[str, str]] = {
         "cgroups": "struct css_set *",
         "exit_code": "int",
         "thread_pid": "struct pid *",
+        "stack": "void *",
     },
     "cred": {
         "uid.val": "u32",

@@ -11,7 +11,7 @@ from watchkeeper.findings import Container
 
 
 class Process(Protocol):
-    """A process as the agent's table knows it (``agent.processes.Known``): what its last exec, or its parent's, made
+    """A process as the agent's table knows it (``agent.process.Known``): what its last exec, or its parent's, made
     it. ``name`` is the kernel's comm; ``started_at``: nanoseconds since 1970; times of the executable likewise, 0:
     unknown."""
 

@@ -84,7 +84,7 @@ int file_unlink(struct syscall_exit *ctx) {
     if (ctx->result < 0)
         return 0;
     struct task_struct *task = (void *)bpf_get_current_task();
-    struct pt_regs *registers = arguments();
+    struct pt_regs *registers = arguments(task);
     int at = ctx->number == NR_unlinkat;
     if (at && READ(registers, ARG2) & 0x200) /* AT_REMOVEDIR */
         return 0;
@@ -99,7 +99,7 @@ int file_chmod(struct syscall_exit *ctx) {
     if (ctx->result < 0)
         return 0;
     struct task_struct *task = (void *)bpf_get_current_task();
-    struct pt_regs *registers = arguments();
+    struct pt_regs *registers = arguments(task);
     u64 cgroup = 0;
     if (is_silent(CHMOD, task, &cgroup))
         return 0;
@@ -117,7 +117,7 @@ int file_rename(struct syscall_exit *ctx) {
     if (ctx->result < 0)
         return 0;
     struct task_struct *task = (void *)bpf_get_current_task();
-    struct pt_regs *registers = arguments();
+    struct pt_regs *registers = arguments(task);
     names_changed();
     u64 cgroup = 0;
     if (is_silent(RENAME, task, &cgroup))

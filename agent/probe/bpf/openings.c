@@ -140,7 +140,7 @@ int file_open(struct syscall_exit *ctx) {
         return 0;
     no_opening();
     if (result >= 0) {
-        u64 flags = flags_of(spec, arguments());
+        u64 flags = flags_of(spec, arguments(task));
         struct file *file = file_of(task, result);
         u32 mode = READ(file, f_mode), rules = concerns_rules(spec, flags);
         struct opening *opening = rules || mode & FMODE_WRITE ? opening_of(task, file, flags << 32 | number) : 0;

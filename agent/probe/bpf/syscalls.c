@@ -289,8 +289,8 @@ static __always_inline void add_queue(struct syscall_record *record, struct spec
     record->queue_size = READ(sock, sk_max_ack_backlog);
 }
 
-static __always_inline void fill_slots(u64 *slots, long result) {
-    struct pt_regs *registers = arguments();
+static __always_inline void fill_slots(u64 *slots, struct task_struct *task, long result) {
+    struct pt_regs *registers = arguments(task);
     slots[0] = READ(registers, ARG0);
     slots[1] = READ(registers, ARG1);
     slots[2] = READ(registers, ARG2);
@@ -415,7 +415,7 @@ int syscall_exit(struct syscall_exit *ctx) {
     if (!(spec->traits & OPENS))
         no_opening();
     u64 slots[SLOTS] = {};
-    fill_slots(slots, result);
+    fill_slots(slots, task, result);
     if (spec->how != NONE)
         read_user(&slots[HOW], 24, (void *)slots[spec->how & 15]);
     int descriptor = spec->descriptor == NONE ? -1 : slots[spec->descriptor & 15];

@@ -102,8 +102,28 @@ static __always_inline struct scratch *borrow(u32 class, u32 fixed_size) {
     return scratch;
 }
 
-static __always_inline struct pt_regs *arguments(void) {
-    return (struct pt_regs *)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
+/* How far from the beginning of its stack a task's registers are, the same for all: the helper that tells where they are
+ * costs as much as all reads of an opening. A pointer that is written to memory and read back is a plain number. */
+BPF_ARRAY(registers_at, u64, 1);
+BPF_PERCPU_ARRAY(registers_found, u64, 1);
+
+static __always_inline u64 find_registers(struct task_struct *task, u64 *at) {
+    int zero = 0;
+    volatile u64 *number = registers_found.lookup(&zero);
+    if (!number)
+        return 0;
+    *number = (u64)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
+    u64 found = *number;
+    *at = found - (u64)READ(task, stack);
+    return found;
+}
+
+static __always_inline struct pt_regs *arguments(struct task_struct *task) {
+    int zero = 0;
+    u64 *at = registers_at.lookup(&zero);
+    if (!at)
+        return 0;
+    return (void *)(*at ? (u64)READ(task, stack) + *at : find_registers(task, at));
 }
 
 static __always_inline struct file *file_of(struct task_struct *task, u32 descriptor) {
