@@ -63,13 +63,13 @@ int socket_state(struct bpf_raw_tracepoint_args *ctx) {
     if (state == LISTENING) {
         record.port = READ(sock, __sk_common_skc_num);
         if (record.family == INET)
-            READ_BYTES(record.address, 4, sock, __sk_common_skc_rcv_saddr);
+            *(u32 *)record.address = READ(sock, __sk_common_skc_rcv_saddr);
         else
             READ_BYTES(record.address, 16, sock, __sk_common_skc_v6_rcv_saddr);
     } else {
         record.port = bpf_ntohs(READ(sock, __sk_common_skc_dport));
         if (record.family == INET)
-            READ_BYTES(record.address, 4, sock, __sk_common_skc_daddr);
+            *(u32 *)record.address = READ(sock, __sk_common_skc_daddr);
         else
             READ_BYTES(record.address, 16, sock, __sk_common_skc_v6_daddr);
     }

@@ -125,8 +125,8 @@ static __always_inline void describe_socket(struct scratch *scratch, struct sysc
         described->server_port = described->server ? record->local_port : record->remote_port;
     }
     if (described->family == INET) {
-        READ_BYTES(described->local, 4, sock, __sk_common_skc_rcv_saddr);
-        READ_BYTES(described->remote, 4, sock, __sk_common_skc_daddr);
+        *(u32 *)described->local = READ(sock, __sk_common_skc_rcv_saddr);
+        *(u32 *)described->remote = READ(sock, __sk_common_skc_daddr);
     }
     if (described->family == INET6) {
         READ_BYTES(described->local, 16, sock, __sk_common_skc_v6_rcv_saddr);
