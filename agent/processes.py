@@ -36,12 +36,11 @@ from agent.process import (
     is_runtime,
     with_what_stays,
 )
-from watchkeeper.events import Ancestor, Exec, Exit, Fork, Running, Task
+from watchkeeper.events import MOST_ANCESTORS, Ancestor, Exec, Exit, Fork, Running, Task
 from watchkeeper.findings import Process
 
 LIVE = 32_768  # processes remembered; beyond it the oldest are forgotten
 GONE = 1_024  # ended processes remembered: their last events may wait for the container's name
-ANCESTORS = 16
 TICK = 10_000_000  # nanoseconds: /proc tells start times in hundredths of a second
 
 _NOBODY, _UNTOLD = Ancestor(0, 0, ""), Ancestor(UNTOLD, 0, "")
@@ -91,7 +90,7 @@ class Processes:
     def meet(self, ancestors: tuple[Ancestor, ...]) -> None:
         """See to it that they are in the table as what they are, and as they are called now."""
         for one, parent in zip_longest(ancestors, ancestors[1:]):
-            known = self._check(one, parent or (_NOBODY if len(ancestors) < ANCESTORS else _UNTOLD))
+            known = self._check(one, parent or (_NOBODY if len(ancestors) < MOST_ANCESTORS else _UNTOLD))
             if known is not None and known.name != one.comm:
                 self._put(known, replace(known, name=sys.intern(one.comm)))
 
@@ -233,7 +232,7 @@ class Processes:
     def _ancestors(self, known: Known) -> Iterator[Known]:
         """Those not told of are what they were to the first process of the nearest context that is known."""
         heard: tuple[Known, ...] = ()
-        for _ in range(ANCESTORS):
+        for _ in range(MOST_ANCESTORS):
             if (lineage := self.contexts.find(known.context)) is not None:
                 heard = lineage.ancestors
             parent = self.find(known.parent_pid, known.parent_start)
@@ -251,8 +250,10 @@ class Processes:
     def _of_context(self, task: Task, context: bytes) -> Known | None:
         """The process of the task, which is of this context; empty: not told."""
         known = self.find(task.pid, task.start)
-        if not context or (known is not None and known.context == context):
-            return known
+        return known if _is_of(known, context) else self._become(known, task, context)
+
+    def _become(self, known: Known | None, task: Task, context: bytes) -> Known | None:
+        """Have the table say that the task's process, ``known`` so far, is what the first of the context was."""
         lineage = self.contexts.find(context)
         if lineage is None:
             return self._first_of(known, context)
@@ -279,35 +280,31 @@ class Processes:
     def _like(self, lineage: Lineage[Known], task: Task) -> Known:
         """The task's process, not told of by fork or exec: the same as the first of its context. Its parent is the one
         that this had, which the task names unless it has got another one since."""
-        parents = lineage.ancestors[:1]
-        inherited = any(parent.context != task.parent_context for parent in parents)
+        first, parents = lineage.process, lineage.ancestors[:1]
+        has_another = any(parent.context != task.parent_context for parent in parents)
         return replace(
-            lineage.process,
+            first,
             pid=task.pid,
             start=task.start,
-            parent_pid=UNTOLD if inherited else task.parent_pid,
-            parent_start=0 if inherited else task.parent_start,
-            cgroup=task.cgroup,
+            parent_pid=UNTOLD if has_another else task.parent_pid,
+            parent_start=0 if has_another else task.parent_start,
+            cgroup=task.cgroup or first.cgroup,
             started_at=self._wall(task.start),
             exact=True,
-            name=sys.intern(task.comm),
+            name=sys.intern(task.comm or first.name),
             **NO_IDS | ids(task),
         )
 
     def _check(self, one: Ancestor, parent: Ancestor) -> Known | None:
         """The process as what it is, if that is known."""
         known = self.find(one.pid, one.start)
-        if not one.context or (known is not None and known.context == one.context):
+        if _is_of(known, one.context):
             return known
-        lineage = self.contexts.find(one.context)
-        if lineage is None:
-            return self._first_of(known, one.context)
-        first = lineage.process
+        untold = (0, 0, -1, 0)  # its users and cgroup
         task = Task(
-            one.pid, one.start, parent.pid, parent.start, first.uid, 0, first.login_uid, first.cgroup,
-            one.comm or first.name, parent_context=parent.context,
+            one.pid, one.start, parent.pid, parent.start, *untold, one.comm, parent_context=parent.context
         )  # fmt: skip
-        return self._of_context(task, one.context)
+        return self._become(known, task, one.context)
 
     def _wall(self, start: int) -> int:
         return int(self._booted * 1e9) + start
@@ -369,3 +366,8 @@ class Processes:
         self._gone.move_to_end((known.pid, known.start))
         if len(self._gone) > GONE:
             self._gone.popitem(last=False)
+
+
+def _is_of(known: Known | None, context: bytes) -> bool:
+    """Whether the table says so already; of what has no context it says all there is."""
+    return not context or (known is not None and known.context == context)

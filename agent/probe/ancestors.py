@@ -7,7 +7,6 @@ import struct
 from agent.probe.record import c_string, identifier
 from watchkeeper.events import Ancestor
 
-MOST = 16
 _ANCESTOR = struct.Struct("@QII16s16s")
 SIZE = _ANCESTOR.size
 

@@ -113,8 +113,8 @@ def _exec(record: Buffer, flags: int, when: float, who: Task) -> events.Exec:
     offset += _ID_SIZE
     count, _ = _COUNT.unpack_from(record, offset)
     offset += _COUNT.size
-    above = part(record, offset, min(count, ancestors.MOST) * ancestors.SIZE)
-    offset += ancestors.MOST * ancestors.SIZE
+    above = part(record, offset, min(count, events.MOST_ANCESTORS) * ancestors.SIZE)
+    offset += events.MOST_ANCESTORS * ancestors.SIZE
     (inode, changed, modified, changed_rest, modified_rest, owner, group, mode, device, *lengths, directory_flags, _,
      tty) = _EXEC.unpack_from(record, offset)  # fmt: skip
     offset += _EXEC.size

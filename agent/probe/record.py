@@ -6,6 +6,7 @@ import posixpath
 import socket
 import struct
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from agent.probe.hooks import CLASSES
 from watchkeeper.events import Task
@@ -62,8 +63,7 @@ def header(record: Buffer, identified: bool) -> Header:
     return Header(flags, at, who, identifier(key), generation)
 
 
-@dataclass(frozen=True, slots=True)
-class Essence:
+class Essence(NamedTuple):
     """What of a header says whether the rest need be read. ``at``: nanoseconds since boot."""
 
     cgroup: int
@@ -73,7 +73,7 @@ class Essence:
 
 
 def essence(record: Buffer) -> Essence:
-    return Essence(*_ESSENCE.unpack_from(record))
+    return Essence._make(_ESSENCE.unpack_from(record))
 
 
 def identifier(raw: bytes) -> bytes:

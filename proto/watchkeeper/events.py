@@ -53,6 +53,9 @@ class Event(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
     task: Task
 
 
+MOST_ANCESTORS = 16  # that an execution tells of
+
+
 class Ancestor(msgspec.Struct, frozen=True):
     """A process above another one, as it was called at that moment."""
 

@@ -53,7 +53,7 @@ _IS_FIRST = at_execution()
 
 def _virtual_pid_varies(operator: str, literals: Sequence[str]) -> Variation:
     """Whether it is 1 is part of an execution."""
-    asks_for_first = operator in ("=", "==", "!=", "in") and all(each == "1" for each in literals)
+    asks_for_first = operator in ("=", "!=", "in") and all(each == "1" for each in literals)
     return _IS_FIRST(operator, literals) if asks_for_first else True
 
 

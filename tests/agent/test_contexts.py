@@ -6,8 +6,8 @@ import msgspec
 
 from agent.contexts import Contexts
 from agent.process import Known
-from agent.processes import ANCESTORS, Processes
-from watchkeeper.events import Ancestor, Exec, Fork, Running, Task
+from agent.processes import Processes
+from watchkeeper.events import MOST_ANCESTORS, Ancestor, Exec, Fork, Running, Task
 from watchkeeper.findings import Process
 
 CGROUP = 7
@@ -142,12 +142,12 @@ def test_deep_lineage_is_cut() -> None:
     contexts = [bytes([number]) * 16 for number in range(1, 40)]
     for pid, context in enumerate(contexts, 1):
         above = ancestors(
-            *((each, "x", contexts[each - 1]) for each in range(pid - 1, max(0, pid - 1 - ANCESTORS), -1))
+            *((each, "x", contexts[each - 1]) for each in range(pid - 1, max(0, pid - 1 - MOST_ANCESTORS), -1))
         )
         parent = contexts[pid - 2] if pid > 1 else b""
         table.exec(execution(task(pid, context, pid - 1, parent), f"/{pid}", above, b"f" * 16), True)
     who = task(500, contexts[-1], 38, contexts[-2])
-    assert brief(table, who)[1] == tuple(f"/{pid}[{pid}]" for pid in range(38, 38 - ANCESTORS, -1))
+    assert brief(table, who)[1] == tuple(f"/{pid}[{pid}]" for pid in range(38, 38 - MOST_ANCESTORS, -1))
 
 
 def test_what_was_not_asked_for_longest_goes_and_is_unlearned() -> None:

@@ -112,12 +112,15 @@ def test_half_an_agreement_ends_with_new_rules() -> None:
     source = FakeSource()
     remembered = Remembered(source)
     old, new = (Ticket(b"a", generation, WEB, "exec") for generation in (1, 2))
-    for begin, end in ((remembered.settle, "rules"), (remembered.settle_by_rules, "profile")):
-        begin(old, by_object=True) if end == "profile" else begin(old)  # type: ignore[call-arg]
-        remembered.forget()
-        remembered.settle_by_rules(new, True) if end == "rules" else remembered.settle(new)
-        assert source.settled == {}
-        remembered.forget()
+    remembered.settle(old)
+    remembered.forget()
+    remembered.settle_by_rules(new, by_object=True)
+    assert source.settled == {}
+    remembered.forget()
+    remembered.settle_by_rules(old, by_object=True)
+    remembered.forget()
+    remembered.settle(new)
+    assert source.settled == {}
     source.close()
 
 
