@@ -21,6 +21,7 @@ from agent.detection import Containers, Detection
 from agent.enforcement import Enforcement
 from agent.findings import Findings
 from agent.health import Health, Unwatched
+from agent.outbox import Outbox
 from agent.parts import Recorder, Spool, Tenure, Uplink
 from agent.probe.source import ROUND_SECONDS, Source, Ticket, Told
 from agent.processes import Processes
@@ -31,7 +32,7 @@ from agent.surroundings import Surroundings
 from agent.tenure import LEAVING_SECONDS, SKEW_SECONDS
 from watchkeeper import wire
 from watchkeeper.events import AnyEvent, CgroupBirth, CgroupDeath, ContainerNamed, Task
-from watchkeeper.findings import Finding, FindingRepeat, Inventory, ProfileState, Severity
+from watchkeeper.findings import Inventory, ProfileState, Severity
 from watchkeeper.policies import DetectionSet
 from watchkeeper.v1 import uplink_pb2 as pb
 
@@ -74,7 +75,8 @@ class Agent:
     ) -> None:
         self.uplink = uplink
         self.profiles = Profiles(Path(settings.state_directory))
-        self.findings = Findings(settings.node, self._emit)
+        self._outbox = Outbox()
+        self.findings = Findings(settings.node, self._outbox.put)
         self.detection = Detection(
             settings, containers, self.profiles, self.findings, surroundings, source, clock, processes
         )
@@ -92,7 +94,6 @@ class Agent:
         self._clock = clock
         self._replays = isinstance(containers, RecordedContainers)
         self._introduced: set[int] = set()
-        self._outbox: list[Finding | FindingRepeat] = []
         self._event_time = 0.0
         self._delta_at = self._save_at = self._inventory_at = 0.0
         self._round_at = time.monotonic()
@@ -311,23 +312,17 @@ class Agent:
         delta = profile.delta()
         parts = [delta.entries[i : i + DELTA_ENTRIES] for i in range(0, len(delta.entries), DELTA_ENTRIES)]
         records = [wire.pack(replace(delta, entries=part)) for part in parts or [()]]
-        if all(self._append(records)):
+        if all(self._append(records, again=True)):
             profile.reported()
             self.profiles.changed(profile.key)
 
     def _send_inventory(self) -> None:
         self._append([wire.pack(Inventory(self._clock(), tuple(self._containers.running())))])
 
-    def _emit(self, noun: Finding | FindingRepeat) -> None:
-        self._outbox.append(noun)
-
     def _write(self) -> None:
         """Put findings into the spool and profiles into their file."""
-        if self._outbox:
-            outbox, self._outbox = self._outbox, []
-            for noun, kept in zip(outbox, self._append([wire.pack(noun) for noun in outbox]), strict=True):
-                if not kept and isinstance(noun, Finding):
-                    self.findings.unsent(noun.id)
+        for lost in self._outbox.write(self._append):
+            self.findings.unsent(lost)
         if time.monotonic() < self._save_at:
             return
         if self.profiles.save():
@@ -335,8 +330,8 @@ class Agent:
         else:
             self._save_at = time.monotonic() + RETRY_SECONDS
 
-    def _append(self, records: list[tuple[str, bytes]]) -> list[bool]:
-        kept = self._spool.append_many(records)
+    def _append(self, records: list[tuple[str, bytes]], *, again: bool = False) -> list[bool]:
+        kept = self._spool.append_many(records, again=again)
         if self.uplink is not None:
             self.uplink.wake()
         return kept

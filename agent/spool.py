@@ -96,17 +96,17 @@ class Spool:
         """Keep a record, safe from kill -9 on return. False: there was no room, it is counted as discarded."""
         return self.append_many([(kind, payload)])[0]
 
-    def append_many(self, records: Sequence[tuple[str, bytes]]) -> list[bool]:
-        """Keep many records in one transaction; says of each whether it was kept."""
+    def append_many(self, records: Sequence[tuple[str, bytes]], *, again: bool = False) -> list[bool]:
+        """Keep many records in one transaction; says of each whether it was kept. ``again``: those that
+        were not are tried once more by the caller, so they are not discarded."""
         kept = self._fitting(records)
         chosen = [record for record, keep in zip(records, kept, strict=True) if keep]
         if chosen and not self._store(chosen):
             # Together they do not fit the disk: keep as many as do.
             stored = iter([len(chosen) > 1 and self._store([record]) for record in chosen])
             kept = [keep and next(stored) for keep in kept]
-        for (kind, _), keep in zip(records, kept, strict=True):
-            if not keep:
-                self._discarded[kind] += 1
+        if not again:
+            self._discarded.update(kind for (kind, _), keep in zip(records, kept, strict=True) if not keep)
         return kept
 
     def pending(self, after: int, limit: int, max_bytes: int = 1 << 20) -> list[Record]:

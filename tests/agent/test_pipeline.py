@@ -21,7 +21,7 @@ from agent.probe.replay import ReplaySource
 from agent.probe.source import ClassCounters, Knowledge, NoveltyCounters, Ticket, Told
 from agent.probe.syscalls import Outcomes
 from agent.recorded_containers import RecordedContainers
-from agent.spool import Spool
+from agent.spool import OVERHEAD, Spool
 from agent.surroundings import unknown
 from watchkeeper import wire
 from watchkeeper.events import (
@@ -62,6 +62,7 @@ CHILD = Task(11, 110, 10, 100, 33, 33, -1, WEB, "sh")
 CONTAINER = Container("c" * 64, "web", image_digest="sha256:1", pod_namespace="shop", workload="Deployment/web")
 KEY = ProfileKey("prod", "shop", "Deployment/web", "web", "sha256:1")
 START = 1_000_000.0
+ROOM = 1 << 22  # of the spool
 
 
 class FakeSource:
@@ -154,7 +155,7 @@ class Rig:
         chosen = {"node": "node-1", "cluster": "prod", "state_directory": str(directory), "learning": learning}
         self.settings = Settings(**(chosen | settings))
         self.source = FakeSource()
-        self.spool = Spool(directory, 1 << 24)
+        self.spool = Spool(directory, ROOM)
         self.now = START
         self.containers = RecordedContainers()
         around = unknown("node-1")
@@ -429,6 +430,37 @@ def test_losses_become_one_health_finding_with_repeats(rig: Rig) -> None:
         ("health", "The kernel does not offer every hook; missing"),
     ]
     assert [record.count for record in rig.records() if isinstance(record, FindingRepeat)] == [1]
+
+
+def test_a_refused_delta_is_told_again_and_not_counted(rig: Rig) -> None:
+    """While the spool has no room a profile's delta is tried again and again; only what is really lost is discarded."""
+    assert rig.spool.append("filler", bytes(ROOM - OVERHEAD))
+    rig.begin()
+    for _ in range(5):
+        rig.agent._send_deltas(final=True)
+        rig.agent._report(0.0)
+        rig.agent._write()
+    assert "profile" not in rig.spool.discarded
+    rig.spool.acknowledge(rig.spool.last_sequence)
+    rig.agent._send_deltas(final=True)
+    [delta] = [record for record in rig.records() if isinstance(record, ProfileDelta)]
+    assert {entry.behaviour.object for entry in delta.entries} == {"/app"}
+
+
+def test_that_something_was_lost_is_told_once_there_is_room(rig: Rig) -> None:
+    """However long the spool refuses them, findings count once as discarded, and then this is a finding."""
+    rig.begin()
+    rig.learn()
+    filled = rig.spool.append("filler", bytes(ROOM - rig.spool.bytes - OVERHEAD))
+    rig.take(opened("/etc/a", CHILD), opened("/etc/b", CHILD))
+    for _ in range(20):
+        rig.agent._report(0.0)
+        rig.agent._write()
+    assert (filled, rig.spool.discarded.get("finding")) == (True, 2)
+    rig.spool.acknowledge(rig.spool.last_sequence)
+    rig.agent._write()
+    assert rig.titles() == ["Records were discarded: the spool is full or can not be written"]
+    assert rig.spool.discarded.get("finding") == 2
 
 
 async def test_running_agent_reads_tells_and_closes(tmp_path: Path) -> None:
