@@ -40,7 +40,7 @@ MAPS = (
 )  # fmt: skip
 """Those that the agent holds on to."""
 INNER_MAPS = (
-    "begun", "scratches", "contexts", "recent", "candidates", "names", "registers_at", "registers_found",
+    "begun", "noted", "scratches", "contexts", "recent", "candidates", "registers_found",
 )  # fmt: skip
 NAME_BYTES = 32  # NAME in bpf/openings.c
 PROCESSES = 65_536  # whose contexts are kept
@@ -117,9 +117,8 @@ def build(request: dict[str, Any], directory: Path) -> tuple[dict[str, Any], lis
 
 def _begin(module: Module, self_pid: int) -> None:
     """What differs from one run to the next."""
-    table = bpfmap.Map(module.map("begun"), 8)
-    for number, value in enumerate((self_pid, secrets.randbits(64), secrets.randbits(64))):
-        table.update(struct.pack("@I", number), struct.pack("@Q", value))
+    table = bpfmap.Map(module.map("begun"), 24)
+    table.update(bytes(4), struct.pack("@QQQ", self_pid, secrets.randbits(64), secrets.randbits(64)))
 
 
 def read_source(name: str) -> str:
@@ -149,6 +148,7 @@ def generate(btf: Btf, request: dict[str, Any]) -> tuple[str, list[str]]:
         "RDONLY_CAST_CALL": RDONLY_CAST,
         "CAN_CAST": int(bool(btf.function("bpf_rdonly_cast"))),
         "USERLOCKS_SHIFT": (btf.bits("sock", "sk_userlocks") or 0) % 8,
+        **{f"NUMBER_OF_{name}": number for number, name in enumerate((*MAPS, *INNER_MAPS))},
         **{f"NR_{call.name}": -1 if (number := getattr(call, machine)) is None else number for call in syscalls.CALLS},
         **registers,
     }

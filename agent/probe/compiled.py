@@ -35,7 +35,7 @@ class MapShape(msgspec.Struct, frozen=True):
 
 
 class Compiled(msgspec.Struct, frozen=True):
-    """In the instructions a map is its number in ``maps``, in their order."""
+    """In the instructions a map, or the value of a map that has only one, is its number in ``maps``, in their order."""
 
     maps: dict[str, MapShape]
     programs: dict[str, bytes]

@@ -78,5 +78,6 @@ HOOKS = (
         "kprobe:cap_capable", "capability", "capability_probed", Kind.KPROBE, "cap_capable", fallback_for="cap_capable"
     ),
     Hook("cgroup_mkdir", "cgroup_birth", "cgroup_birth", Kind.RAW_TRACEPOINT, "cgroup_mkdir", essential=True),
+    Hook("cgroup_attach_task", "cgroup_birth", "cgroup_joined", Kind.RAW_TRACEPOINT, "cgroup_attach_task"),
     Hook("cgroup_rmdir", "cgroup_death", "cgroup_death", Kind.RAW_TRACEPOINT, "cgroup_rmdir", essential=True),
 )

@@ -16,6 +16,8 @@ PENDING_SECONDS = 10  # a judgement that takes longer does not come
 
 _ENTRY = struct.Struct("@HHIIIQQQ")  # state, class, generation, round, subject, hits, cgroup, since when
 ENTRY_SIZE = _ENTRY.size
+_CONTROL = struct.Struct("@QQ")  # generation, round
+CONTROL_SIZE = _CONTROL.size
 KEY_SIZE = 16
 _PENDING, _KNOWN = 1, 2
 _NOTED = 4_096  # keys of this round that are kept here, too
@@ -146,8 +148,7 @@ class Judged:
                 gone += (key for key, _ in entries)
 
     def _steer(self) -> None:
-        self._control.update(struct.pack("@I", 0), struct.pack("@Q", self.generation))
-        self._control.update(struct.pack("@I", 1), struct.pack("@Q", self._round))
+        self._control.update(bytes(4), _CONTROL.pack(self.generation, self._round))
 
     def __iter__(self) -> Iterator[tuple[bytes, int, int]]:
         """Keys with generation and hits of what is KNOWN; generation 0 for what is PENDING."""

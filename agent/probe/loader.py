@@ -20,7 +20,7 @@ from agent.probe import bpfmap
 from agent.probe.decode import decode
 from agent.probe.decode_syscall import by_object
 from agent.probe.hooks import CLASSES, HOOKS
-from agent.probe.judged import ENTRY_SIZE, Judged
+from agent.probe.judged import CONTROL_SIZE, ENTRY_SIZE, Judged
 from agent.probe.record import Buffer, DecodeError, Essence, essence, event_class
 from agent.probe.ring import Ring
 from agent.probe.rings import Rings
@@ -101,7 +101,9 @@ class KernelSource:
         )
         self._counters = bpfmap.Map(held.pop("counters"), _COUNTS.size, per_cpu=True)
         self._judged = Judged(
-            bpfmap.Map(held.pop("judged"), ENTRY_SIZE), bpfmap.Map(held.pop("control"), 8), sizes.known_entries
+            bpfmap.Map(held.pop("judged"), ENTRY_SIZE),
+            bpfmap.Map(held.pop("control"), CONTROL_SIZE),
+            sizes.known_entries,
         )
         self._shares = Shares(
             bpfmap.Map(held.pop("shares"), SHARE_SIZE),

@@ -10,7 +10,7 @@ RDONLY_CAST = 1 << 20
 
 _INSTRUCTION = struct.Struct("@BBhi")
 _CALL, _OF_KERNEL_FUNCTION = 0x85, 2
-_LOAD_WIDE, _OF_MAP = 0x18, 1
+_LOAD_WIDE, _OF_MAPS = 0x18, (1, 2)  # a map, and its only value
 
 
 def instructions(numbered: bytes, maps: Sequence[int], rdonly_cast: int) -> bytes:
@@ -21,6 +21,6 @@ def instructions(numbered: bytes, maps: Sequence[int], rdonly_cast: int) -> byte
         code, registers, offset, value = _INSTRUCTION.unpack_from(text, at)
         if code == _CALL and value == RDONLY_CAST:
             _INSTRUCTION.pack_into(text, at, code, registers & 0x0F | _OF_KERNEL_FUNCTION << 4, offset, rdonly_cast)
-        elif code == _LOAD_WIDE and registers >> 4 == _OF_MAP:
+        elif code == _LOAD_WIDE and registers >> 4 in _OF_MAPS:
             _INSTRUCTION.pack_into(text, at, code, registers, offset, maps[value])
     return bytes(text)

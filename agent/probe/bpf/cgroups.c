@@ -1,7 +1,7 @@
-/* Control groups made and removed, in the one hierarchy that tells containers apart.
+/* Control groups made and removed, in the one hierarchy that tells containers apart, and processes moved between any.
  *
- * Safe: raw tracepoints that fire only on mkdir and rmdir of a cgroup. Misses: cgroups that were there before (walked
- * at the start) and those of other hierarchies, on purpose. */
+ * Safe: raw tracepoints that fire only on mkdir and rmdir of a cgroup and on a move. Misses: cgroups that were there
+ * before (walked at the start) and those of other hierarchies, on purpose. */
 
 struct cgroup_record { struct header header; u64 cgroup; u32 path_length, unused; };
 
@@ -34,4 +34,10 @@ int cgroup_birth(struct bpf_raw_tracepoint_args *ctx) {
 
 int cgroup_death(struct bpf_raw_tracepoint_args *ctx) {
     return report_cgroup(DEATH, (void *)ctx->args[0], (void *)ctx->args[1]);
+}
+
+/* A process was moved: what ended in the kernel a moment ago may have another meaning now (recent.h). Nothing is told. */
+int cgroup_joined(struct bpf_raw_tracepoint_args *ctx) {
+    forget_recent();
+    return 0;
 }

@@ -83,7 +83,7 @@ static __always_inline int report_path(u32 class, struct task_struct *task, u64 
 int file_unlink(struct syscall_exit *ctx) {
     if (ctx->result < 0)
         return 0;
-    struct task_struct *task = (void *)bpf_get_current_task();
+    struct task_struct *task = (void *)bpf_get_current_task_btf();
     struct pt_regs *registers = arguments(task);
     int at = ctx->number == NR_unlinkat;
     if (at && READ(registers, ARG2) & 0x200) /* AT_REMOVEDIR */
@@ -98,7 +98,7 @@ int file_unlink(struct syscall_exit *ctx) {
 int file_chmod(struct syscall_exit *ctx) {
     if (ctx->result < 0)
         return 0;
-    struct task_struct *task = (void *)bpf_get_current_task();
+    struct task_struct *task = (void *)bpf_get_current_task_btf();
     struct pt_regs *registers = arguments(task);
     u64 cgroup = 0;
     if (is_silent(CHMOD, task, &cgroup))
@@ -116,9 +116,9 @@ int file_chmod(struct syscall_exit *ctx) {
 int file_rename(struct syscall_exit *ctx) {
     if (ctx->result < 0)
         return 0;
-    struct task_struct *task = (void *)bpf_get_current_task();
+    struct task_struct *task = (void *)bpf_get_current_task_btf();
     struct pt_regs *registers = arguments(task);
-    names_changed();
+    forget_recent();
     u64 cgroup = 0;
     if (is_silent(RENAME, task, &cgroup))
         return 0;
@@ -141,6 +141,6 @@ int file_rename(struct syscall_exit *ctx) {
 /* What is mounted, moved or taken away changes what paths lead to. */
 int mounts_changed(struct syscall_exit *ctx) {
     if (ctx->result >= 0)
-        names_changed();
+        forget_recent();
     return 0;
 }

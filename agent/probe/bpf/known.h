@@ -12,19 +12,10 @@ struct known {
 };
 
 BPF_TABLE("hash", struct id, struct known, judged, KNOWN_ENTRIES);
-BPF_ARRAY(control, u64, 2); /* written by the agent */
 
 #define PENDING 1
 #define KNOWN 2
 #define PENDING_SECONDS 10
-
-static __always_inline u64 controlled(int number) {
-    u64 *value = control.lookup(&number);
-    return value ? *value : 0;
-}
-
-#define GENERATION controlled(0) /* of the rules and profiles in force */
-#define ROUND controlled(1)
 
 /* Checks of capabilities come by the thousand before the first is judged: one in a while is enough. */
 static __always_inline int is_overdue(struct known *known, struct header *header) {

@@ -135,20 +135,21 @@ int file_open(struct syscall_exit *ctx) {
     struct spec *spec = specs.lookup(&number);
     if (!spec || (result < 0 && !(spec->told & TELL_FAILURE)))
         return 0;
-    struct task_struct *task = (void *)bpf_get_current_task();
-    if (READ(task, tgid) == SELF)
+    struct task_struct *task = (void *)bpf_get_current_task_btf();
+    if (FOLLOW(task, tgid) == SELF)
         return 0;
-    no_opening();
     if (result >= 0) {
-        u64 flags = flags_of(spec, arguments(task));
-        struct file *file = file_of(task, result);
-        u32 mode = READ(file, f_mode), rules = concerns_rules(spec, flags);
-        struct opening *opening = rules || mode & FMODE_WRITE ? opening_of(task, file, flags << 32 | number) : 0;
-        struct opening *found = opening ? find_recent(opening) : 0;
+        u64 flags = flags_of(spec, arguments(task)), how = flags << 32 | number;
+        struct file *file = CAST(new_file_of(task, result));
+        u32 mode = FOLLOW(file, f_mode), rules = concerns_rules(spec, flags);
+        int is_kept = rules || mode & FMODE_WRITE;
+        struct opening *found = is_kept ? find_recent(task, file, mode, how) : 0;
         if (found) {
             count_repeated(found->concerned);
             return 0;
         }
+        no_opening();
+        struct opening *opening = is_kept ? opening_of(task, file, mode, how) : 0;
         u32 concerned = rules | concerns_profile(task, file, mode);
         if (opening)
             opening->concerned = concerned;
@@ -162,6 +163,8 @@ int file_open(struct syscall_exit *ctx) {
             keep();
             return 0;
         }
+    } else {
+        no_opening();
     }
     programs.call(ctx, 0);
     COUNT(SYSCALL, seen); /* not reached: the program is there as long as this one */

@@ -203,7 +203,7 @@ static __always_inline void announce_to_children(u64 cgroup) {
     struct share *share = share_of(cgroup);
     if (share)
         lock_xadd(&share->epoch, 1);
-    names_changed();
+    forget_recent();
 }
 
 int process_exec(struct bpf_raw_tracepoint_args *ctx) {

@@ -3,25 +3,22 @@
  * execs, with the same ids and name, opens the same file by the same entry of the same directory, from the same root,
  * in the same way. Only files that were judged whatever they are called by are here.
  *
- * Pointers could come to mean something else: an entry ends with the agent's next round (a minute), when rules or
- * profiles change, and whenever anything on the machine was renamed or mounted. A name that is freed and used again for
- * another file would have to be at the same address, have the same parent, length and hash (under the kernel's own
- * secret), and the file the same inode number. Renaming by io_uring is only seen at the next round. */
+ * Pointers could come to mean something else: an entry ends with the agent's next round (half a minute), when rules
+ * or profiles change, and whenever anything on the machine was renamed or mounted, or a process was moved to another
+ * cgroup. A name that is freed and used again for another file would have to be at the same address, have the same
+ * parent, length and hash (under the kernel's own secret), and the file the same inode number. Renaming by io_uring is
+ * only seen at the next round. */
 
 #define RECENT 2048
-#define OPENING_WORDS 23
+#define OPENING_WORDS 22
 
-struct opening { u64 words[OPENING_WORDS]; u32 whole, concerned; };
+struct opening { u64 words[OPENING_WORDS]; u32 whole, concerned, layer, unused; };
 
 BPF_PERCPU_ARRAY(recent, struct opening, RECENT);
 BPF_PERCPU_ARRAY(candidates, struct opening, 1);
-BPF_ARRAY(names, u64, 1);
 
-static __always_inline void names_changed(void) {
-    int zero = 0;
-    u64 *changes = names.lookup(&zero);
-    if (changes)
-        lock_xadd(changes, 1);
+static __always_inline void forget_recent(void) {
+    lock_xadd(&NOTED->changes, 1);
 }
 
 static __always_inline struct opening *candidate(void) {
@@ -36,73 +33,84 @@ static __always_inline void no_opening(void) {
         opening->whole = 0;
 }
 
-/* Makes the candidate. Written to memory and read back, pointers become the plain numbers that can be compared. */
-static __always_inline struct opening *opening_of(struct task_struct *task, struct file *file, u64 how) {
-    int zero = 0;
-    struct opening *opening = candidate();
-    u64 *changes = names.lookup(&zero);
-    if (!opening || !changes)
-        return 0;
-    opening->whole = 1;
-    volatile u64 *words = opening->words;
-    struct task_struct *leader = READ(task, group_leader);
-    struct dentry *dentry = READ(file, f_path_dentry);
-    struct inode *inode = READ(file, f_inode);
-    struct cred *cred = READ(task, cred);
-    struct fs_struct *fs = READ(task, fs);
-    words[0] = how;
-    words[1] = GENERATION << 32 | (u32)ROUND;
-    words[2] = *changes;
-    words[3] = (u64)READ(file, f_mode) << 32 | layer_flags(inode);
-    words[4] = (u64)READ(file, f_path_mnt);
-    words[5] = (u64)dentry;
-    words[6] = (u64)inode;
-    words[7] = READ(inode, i_ino);
-    words[8] = READ(dentry, d_name_hash_len);
-    words[9] = (u64)READ(dentry, d_parent);
-    words[10] = READ(leader, start_boottime);
-    words[11] = READ(task, tgid);
-    words[12] = READ(task, self_exec_id);
-    words[13] = READ(leader, comm[0]);
-    words[14] = READ(leader, comm[1]);
-    words[15] = (u64)READ(cred, uid_val) << 32 | READ(cred, gid_val);
-    words[16] = (u64)READ(cred, euid_val) << 32 | READ(cred, egid_val);
-    words[17] = (u64)READ(fs, root_dentry);
-    words[18] = (u64)READ(fs, root_mnt);
-    words[19] = (u64)READ(fs, pwd_dentry);
-    words[20] = (u64)READ(fs, pwd_mnt);
-    words[21] = cgroup_id(chosen_cgroup(task));
-    words[22] = READ(task, loginuid_val);
-    return opening;
-}
+/* What openings are told apart by. The first four choose the place in the table. A process that is moved to another cgroup
+ * ends everything here (cgroups.c), so its set of cgroups may stand for the one that counts. */
+#define PARTS_OF_OPENING(task, file)                                        \
+    struct task_struct *leader = FOLLOW(task, group_leader);                \
+    struct cred *cred = CAST(FOLLOW(task, cred));                           \
+    struct fs_struct *fs = CAST(FOLLOW(task, fs));                          \
+    struct dentry *dentry = CAST(FOLLOW(file, f_path_dentry));              \
+    struct inode *inode = FOLLOW(file, f_inode);                            \
+    u64 number = READ(inode, i_ino), name = FOLLOW(dentry, d_name_hash_len), start = FOLLOW(leader, start_boottime);
 
-static __always_inline struct opening *place_of(struct opening *opening) {
-    u64 mixed = opening->words[5] * 0x9e3779b97f4a7c15ULL ^ opening->words[10] * 0xc2b2ae3d27d4eb4fULL;
-    mixed ^= (opening->words[11] ^ opening->words[0]) * 0x165667b19e3779f9ULL;
+#define WORDS_OF_OPENING(WORD)                                              \
+    WORD(0, how)                                                            \
+    WORD(1, number)                                                         \
+    WORD(2, name)                                                           \
+    WORD(3, start)                                                          \
+    WORD(4, GENERATION << 32 | (u32)ROUND)                                  \
+    WORD(5, NOTED->changes)                                                 \
+    WORD(6, (u64)FOLLOW(task, tgid) << 32 | mode)                           \
+    WORD(7, FOLLOW(file, f_path_mnt))                                       \
+    WORD(8, dentry)                                                         \
+    WORD(9, inode)                                                          \
+    WORD(10, FOLLOW(dentry, d_parent))                                      \
+    WORD(11, FOLLOW(task, self_exec_id))                                    \
+    WORD(12, FOLLOW(leader, comm[0]))                                       \
+    WORD(13, FOLLOW(leader, comm[1]))                                       \
+    WORD(14, (u64)FOLLOW(cred, uid_val) << 32 | FOLLOW(cred, gid_val))      \
+    WORD(15, (u64)FOLLOW(cred, euid_val) << 32 | FOLLOW(cred, egid_val))    \
+    WORD(16, FOLLOW(fs, root_dentry))                                       \
+    WORD(17, FOLLOW(fs, root_mnt))                                          \
+    WORD(18, FOLLOW(fs, pwd_dentry))                                        \
+    WORD(19, FOLLOW(fs, pwd_mnt))                                           \
+    WORD(20, FOLLOW(task, cgroups))                                         \
+    WORD(21, (u32)FOLLOW(task, loginuid_val))
+
+static __always_inline struct opening *place_of(u64 how, u64 number, u64 name, u64 start) {
+    u64 mixed = number * 0x9e3779b97f4a7c15ULL ^ start * 0xc2b2ae3d27d4eb4fULL ^ (name ^ how) * 0x165667b19e3779f9ULL;
     u32 place = mixed >> 32 & (RECENT - 1);
     return recent.lookup(&place);
 }
 
-/* The candidate, if it ended in the kernel a moment ago. */
-static __always_inline struct opening *find_recent(struct opening *opening) {
-    struct opening *found = place_of(opening);
+/* The same opening, if it ended in the kernel a moment ago. What was no file of an overlay does not become one. */
+static __always_inline struct opening *find_recent(struct task_struct *task, struct file *file, u32 mode,
+                                                   u64 how) {
+    PARTS_OF_OPENING(task, file)
+    struct opening *found = place_of(how, number, name, start);
     if (!found)
         return 0;
-    u64 different = 0;
-#pragma unroll
-    for (int i = 0; i < OPENING_WORDS; i++)
-        different |= found->words[i] ^ opening->words[i];
-    return different ? 0 : found;
+#define SAME(at, word)                           \
+    if (found->words[at] != AFRESH((u64)(word))) \
+        return 0;
+    WORDS_OF_OPENING(SAME)
+#undef SAME
+    return found->layer && found->layer != layer_flags(inode) ? 0 : found;
+}
+
+/* Makes the candidate. Written to memory and read back, pointers become the plain numbers that can be kept. */
+static __always_inline struct opening *opening_of(struct task_struct *task, struct file *file, u32 mode,
+                                                  u64 how) {
+    struct opening *opening = candidate();
+    if (!opening)
+        return 0;
+    PARTS_OF_OPENING(task, file)
+    volatile u64 *words = opening->words;
+    opening->whole = 1;
+    opening->layer = layer_flags(inode);
+#define PUT(at, word) words[at] = (u64)(word);
+    WORDS_OF_OPENING(PUT)
+#undef PUT
+    return opening;
 }
 
 /* The candidate turned out to be known. */
 static __always_inline void keep(void) {
     struct opening *opening = candidate();
-    struct opening *found = opening && opening->whole ? place_of(opening) : 0;
-    if (!found)
+    if (!opening || !opening->whole)
         return;
-#pragma unroll
-    for (int i = 0; i < OPENING_WORDS; i++)
-        found->words[i] = opening->words[i];
-    found->concerned = opening->concerned;
+    u64 *words = opening->words;
+    struct opening *found = place_of(words[0], words[1], words[2], words[3]);
+    if (found)
+        *found = *opening;
 }

@@ -78,17 +78,28 @@ BPF_RINGBUF_OUTPUT(critical, CRITICAL_PAGES);
 #define BULK ((void *)bpf_pseudo_fd(1, -1))
 #define CRITICAL ((void *)bpf_pseudo_fd(1, -2))
 
-/* What differs from one run of the agent to the next is no part of the text. */
-BPF_ARRAY(begun, u64, 3);
+/* What differs from one run of the agent to the next is no part of the text; and what the agent changes while it runs: the
+ * generation of the rules and profiles in force, and its rounds. */
+struct begun { u64 self, hash_key_0, hash_key_1; };
+struct control { u64 generation, round; };
+/* What the hooks keep for all CPUs: how often what was judged may have got another meaning (recent.h), and how far from the
+ * beginning of its stack a task's registers are. */
+struct noted { u64 changes, registers_at; };
+BPF_ARRAY(begun, struct begun, 1);
+BPF_ARRAY(control, struct control, 1);
+BPF_ARRAY(noted, struct noted, 1);
 
-static __always_inline u64 began_with(int number) {
-    u64 *value = begun.lookup(&number);
-    return value ? *value : 0;
-}
+/* The values themselves: the kernel puts their addresses into the program, and nothing is looked up. The numbers are those
+ * of agent/probe/compile.py. */
+#define BEGUN ((struct begun *)bpf_pseudo_fd(2, NUMBER_OF_begun))
+#define CONTROL ((struct control *)bpf_pseudo_fd(2, NUMBER_OF_control))
+#define NOTED ((struct noted *)bpf_pseudo_fd(2, NUMBER_OF_noted))
 
-#define SELF began_with(0)
-#define HASH_KEY_0 began_with(1)
-#define HASH_KEY_1 began_with(2)
+#define SELF BEGUN->self
+#define HASH_KEY_0 BEGUN->hash_key_0
+#define HASH_KEY_1 BEGUN->hash_key_1
+#define GENERATION CONTROL->generation
+#define ROUND CONTROL->round
 
 BPF_PERCPU_ARRAY(counters, struct counts, CLASSES);
 BPF_PERCPU_ARRAY(scratches, struct scratch, 1);
@@ -124,23 +135,28 @@ BPF_ARRAY(specs, struct spec, 512);
 #define TELL_ENVIRONMENT 64
 #define TELL_INTERNET 128
 
-/* Reads a member of a kernel structure; zero when the pointer is wrong. From 6.2 on the kernel turns a load through
- * bpf_rdonly_cast into one instruction that survives faults, which is a thirtieth of a helper call's cost. The constant
- * in place of the call's number is known to agent/probe/program.py. */
+/* From 6.2 on the kernel turns a load through bpf_rdonly_cast into instructions that survive faults, which is a tenth of a
+ * helper call's cost. The constant in place of the call's number is known to agent/probe/program.py. */
 static u64 (*read_only_cast)(u64 pointer, u64 type) = (void *)RDONLY_CAST_CALL;
+
+#define CAST(pointer)                                                                        \
+    (CAN_CAST && TYPE_OF(pointer) ? (typeof(pointer))read_only_cast((u64)(pointer), TYPE_OF(pointer)) : (pointer))
 
 #define LOAD(word, from, offset)                                                              \
     asm volatile("%0 = *(" #word " *)(%1 + %2)" : "=r"(_raw) : "r"(from), "i"((offset) & 0x7fff))
 
 #define OFFSET(pointer, member) ((u64)&((typeof(pointer))0)->member)
 
-/* Members that this kernel lacks are at an offset that is none (agent/probe/btf.py): they read as zero. */
-#define READ(pointer, member)                                                                \
+/* Reads a member of a kernel structure through a pointer whose type the kernel knows: one that was cast, or the running
+ * task, which it trusts so that not even a fault need be survived. Zero when the pointer is wrong. Members that this
+ * kernel lacks are at an offset that is none (agent/probe/btf.py): they read as zero, too. */
+#define FOLLOW(pointer, member)                                                              \
     ({                                                                                       \
-        typeof((pointer)->member) _value = 0;                                                \
+        typeof(pointer) _from = (pointer);                                                   \
+        typeof(_from->member) _value = 0;                                                    \
         const u64 _offset = OFFSET(pointer, member), _size = sizeof(_value);                 \
         if (_offset <= 0x7ff8 && CAN_CAST && TYPE_OF(pointer)) {                             \
-            u64 _raw = 0, _from = read_only_cast((u64)(pointer), TYPE_OF(pointer));          \
+            u64 _raw = 0;                                                                    \
             if (_size == 8)                                                                  \
                 LOAD(u64, _from, _offset);                                                   \
             else if (_size == 4)                                                             \
@@ -151,10 +167,13 @@ static u64 (*read_only_cast)(u64 pointer, u64 type) = (void *)RDONLY_CAST_CALL;
                 LOAD(u8, _from, _offset);                                                    \
             _value = (typeof(_value))_raw;                                                   \
         } else if (_offset < NOWHERE) {                                                      \
-            bpf_probe_read_kernel(&_value, _size, (void *)&(pointer)->member);               \
+            bpf_probe_read_kernel(&_value, _size, (void *)&_from->member);                   \
         }                                                                                    \
         _value;                                                                              \
     })
+
+/* The same through any pointer. */
+#define READ(pointer, member) FOLLOW(CAST(pointer), member)
 
 /* `size` bytes that begin at the member. */
 #define READ_BYTES(to, size, pointer, member)                                                \

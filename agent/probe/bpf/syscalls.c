@@ -57,10 +57,11 @@ struct part { u64 base, length; };
 struct message { u64 name; u32 name_length, unused; u64 parts, parts_count; };
 
 static __always_inline struct sock *sock_of(struct file *file) {
-    struct inode *inode = READ(file, f_inode);
+    file = CAST(file);
+    struct inode *inode = FOLLOW(file, f_inode);
     if ((READ(inode, i_mode) & 0170000) != 0140000)
         return 0;
-    struct socket *socket = READ(file, private_data);
+    struct socket *socket = FOLLOW(file, private_data);
     return READ(socket, sk);
 }
 
@@ -77,9 +78,10 @@ static __always_inline int is_unwanted(u32 told, struct file *file) {
         return !(told & TELL_LOCAL);
     if (!(told & TELL_INTERNET))
         return 1;
-    if (!(told & TELL_TCP) && (READ(sock, sk_protocol) & 0xffff) == TCP)
+    sock = CAST(sock);
+    if (!(told & TELL_TCP) && (FOLLOW(sock, sk_protocol) & 0xffff) == TCP)
         return 1;
-    return !(told & TELL_CONNECTED) && READ(sock, __sk_common_skc_state) == ESTABLISHED;
+    return !(told & TELL_CONNECTED) && FOLLOW(sock, __sk_common_skc_state) == ESTABLISHED;
 }
 
 /* Whether the local end is the server's. A port that connect chose has a bucket of its own (fastreuse -1), an accepted
@@ -114,19 +116,20 @@ static __always_inline u32 append_unix(struct scratch *scratch, struct unix_sock
 static __always_inline void describe_socket(struct scratch *scratch, struct syscall_record *record, struct sock *sock,
                                             int accepted) {
     struct described *described = &record->described;
-    described->family = READ(sock, __sk_common_skc_family);
-    described->type = READ(sock, sk_type);
-    described->protocol = READ(sock, sk_protocol);
-    record->state = READ(sock, __sk_common_skc_state);
+    sock = CAST(sock);
+    described->family = FOLLOW(sock, __sk_common_skc_family);
+    described->type = FOLLOW(sock, sk_type);
+    described->protocol = FOLLOW(sock, sk_protocol);
+    record->state = FOLLOW(sock, __sk_common_skc_state);
     if (described->family == INET || described->family == INET6) {
-        record->local_port = READ(sock, __sk_common_skc_num);
-        record->remote_port = bpf_ntohs(READ(sock, __sk_common_skc_dport));
+        record->local_port = FOLLOW(sock, __sk_common_skc_num);
+        record->remote_port = bpf_ntohs(FOLLOW(sock, __sk_common_skc_dport));
         described->server = accepted || is_server(sock, described, record->state);
         described->server_port = described->server ? record->local_port : record->remote_port;
     }
     if (described->family == INET) {
-        *(u32 *)described->local = READ(sock, __sk_common_skc_rcv_saddr);
-        *(u32 *)described->remote = READ(sock, __sk_common_skc_daddr);
+        *(u32 *)described->local = FOLLOW(sock, __sk_common_skc_rcv_saddr);
+        *(u32 *)described->remote = FOLLOW(sock, __sk_common_skc_daddr);
     }
     if (described->family == INET6) {
         READ_BYTES(described->local, 16, sock, __sk_common_skc_v6_rcv_saddr);
@@ -289,15 +292,13 @@ static __always_inline void add_queue(struct syscall_record *record, struct spec
     record->queue_size = READ(sock, sk_max_ack_backlog);
 }
 
-static __always_inline void fill_slots(u64 *slots, struct task_struct *task, long result) {
-    struct pt_regs *registers = arguments(task);
-    slots[0] = READ(registers, ARG0);
-    slots[1] = READ(registers, ARG1);
-    slots[2] = READ(registers, ARG2);
-    slots[3] = READ(registers, ARG3);
-    slots[4] = READ(registers, ARG4);
-    slots[5] = READ(registers, ARG5);
-    slots[RESULT] = result;
+/* All but the first argument and the result. */
+static __always_inline void fill_slots(u64 *slots, struct pt_regs *registers) {
+    slots[1] = FOLLOW(registers, ARG1);
+    slots[2] = FOLLOW(registers, ARG2);
+    slots[3] = FOLLOW(registers, ARG3);
+    slots[4] = FOLLOW(registers, ARG4);
+    slots[5] = FOLLOW(registers, ARG5);
     slots[SLOTS - 1] = HERE;
 }
 
@@ -409,19 +410,20 @@ int syscall_exit(struct syscall_exit *ctx) {
     if (!(told & (result < 0 ? TELL_FAILURE : TELL_SUCCESS)))
         return 0;
     COUNT(SYSCALL, seen);
-    struct task_struct *task = (void *)bpf_get_current_task();
-    if (READ(task, tgid) == SELF)
+    struct task_struct *task = (void *)bpf_get_current_task_btf();
+    if (FOLLOW(task, tgid) == SELF)
         goto suppress;
     if (!(spec->traits & OPENS))
         no_opening();
-    u64 slots[SLOTS] = {};
-    fill_slots(slots, task, result);
-    if (spec->how != NONE)
-        read_user(&slots[HOW], 24, (void *)slots[spec->how & 15]);
-    int descriptor = spec->descriptor == NONE ? -1 : slots[spec->descriptor & 15];
+    struct pt_regs *registers = CAST(arguments(task));
+    u64 slots[SLOTS] = { [0] = FOLLOW(registers, ARG0), [RESULT] = result };
+    int descriptor = spec->descriptor == NONE ? -1 : slots[spec->descriptor & 15]; /* never another argument */
     struct file *file = descriptor < 0 ? 0 : file_of(task, descriptor);
     if (is_unwanted(told, file))
         goto suppress;
+    fill_slots(slots, registers);
+    if (spec->how != NONE)
+        read_user(&slots[HOW], 24, (void *)slots[spec->how & 15]);
     struct scratch *scratch = borrow(SYSCALL, sizeof(struct syscall_record));
     if (!scratch)
         return 0;

@@ -3,25 +3,25 @@
 /* What two events of one behaviour have in common. */
 static __always_inline void begin(struct header *header, u32 type, struct task_struct *task, u64 cgroup,
                                   struct id context) {
-    struct task_struct *leader = READ(task, group_leader);
-    struct cred *cred = READ(task, cred);
+    struct task_struct *leader = CAST(READ(task, group_leader));
+    struct cred *cred = CAST(READ(task, cred));
     u64 *name = (void *)header->comm;
     header->type = type;
     header->flags = 0;
     header->cgroup = cgroup;
     header->context = context;
     header->epoch = epoch_of(cgroup);
-    header->uid = READ(cred, uid_val);
-    header->gid = READ(cred, gid_val);
-    header->effective_uid = READ(cred, euid_val);
-    header->effective_gid = READ(cred, egid_val);
+    header->uid = FOLLOW(cred, uid_val);
+    header->gid = FOLLOW(cred, gid_val);
+    header->effective_uid = FOLLOW(cred, euid_val);
+    header->effective_gid = FOLLOW(cred, egid_val);
 #ifdef HAS_task_struct_loginuid_val
     header->login_uid = READ(task, loginuid_val);
 #else
     header->login_uid = -1;
 #endif
-    name[0] = READ(leader, comm[0]);
-    name[1] = READ(leader, comm[1]);
+    name[0] = FOLLOW(leader, comm[0]);
+    name[1] = FOLLOW(leader, comm[1]);
     header->generation = 0;
     header->key = header->parent = (struct id){};
 }
@@ -102,36 +102,44 @@ static __always_inline struct scratch *borrow(u32 class, u32 fixed_size) {
     return scratch;
 }
 
-/* How far from the beginning of its stack a task's registers are, the same for all: the helper that tells where they are
- * costs as much as all reads of an opening. A pointer that is written to memory and read back is a plain number. */
-BPF_ARRAY(registers_at, u64, 1);
+/* Where a task's registers are, seen from the beginning of its stack, is the same for all: the helper that tells it costs
+ * as much as all reads of an opening. A pointer that is written to memory and read back is a plain number. */
 BPF_PERCPU_ARRAY(registers_found, u64, 1);
 
-static __always_inline u64 find_registers(struct task_struct *task, u64 *at) {
+static __always_inline u64 find_registers(struct task_struct *task) {
     int zero = 0;
     volatile u64 *number = registers_found.lookup(&zero);
     if (!number)
         return 0;
-    *number = (u64)bpf_task_pt_regs((void *)bpf_get_current_task_btf());
+    *number = (u64)bpf_task_pt_regs(task);
     u64 found = *number;
-    *at = found - (u64)READ(task, stack);
+    NOTED->registers_at = found - (u64)FOLLOW(task, stack);
     return found;
 }
 
+/* Of the running task, as its files below. */
 static __always_inline struct pt_regs *arguments(struct task_struct *task) {
-    int zero = 0;
-    u64 *at = registers_at.lookup(&zero);
-    if (!at)
-        return 0;
-    return (void *)(*at ? (u64)READ(task, stack) + *at : find_registers(task, at));
+    u64 at = NOTED->registers_at;
+    return (void *)(at ? (u64)FOLLOW(task, stack) + at : find_registers(task));
+}
+
+static __always_inline struct fdtable *files_of(struct task_struct *task) {
+    struct files_struct *files = FOLLOW(task, files);
+    return CAST(FOLLOW(files, fdt));
+}
+
+static __always_inline struct file *file_at(struct fdtable *table, u32 descriptor) {
+    struct file **slots = FOLLOW(table, fd);
+    struct vfsmount *slot = (void *)(slots + descriptor); /* any structure that begins with a pointer */
+    return (void *)READ(slot, mnt_root);
 }
 
 static __always_inline struct file *file_of(struct task_struct *task, u32 descriptor) {
-    struct files_struct *files = READ(task, files);
-    struct fdtable *table = READ(files, fdt);
-    if (descriptor >= READ(table, max_fds))
-        return 0;
-    struct file **slots = READ(table, fd);
-    struct vfsmount *slot = (void *)(slots + descriptor); /* any structure that begins with a pointer */
-    return (void *)READ(slot, mnt_root);
+    struct fdtable *table = files_of(task);
+    return descriptor < FOLLOW(table, max_fds) ? file_at(table, descriptor) : 0;
+}
+
+/* Of a descriptor that the kernel has just given: its table never shrinks. */
+static __always_inline struct file *new_file_of(struct task_struct *task, u32 descriptor) {
+    return file_at(files_of(task), descriptor);
 }

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from agent.probe.judged import ENTRY_SIZE, Judged
+from agent.probe.judged import CONTROL_SIZE, ENTRY_SIZE, Judged
 from agent.probe.source import Ticket
 
 pytestmark = pytest.mark.kernel
@@ -18,7 +18,7 @@ WEB, SHOP = 7, 8
 
 @pytest.fixture
 def judged(new_map) -> Judged:
-    return Judged(new_map(16, ENTRY_SIZE, 4_096), new_map(4, 8, 2, array=True), 4_096)
+    return Judged(new_map(16, ENTRY_SIZE, 4_096), new_map(4, CONTROL_SIZE, 1, array=True), 4_096)
 
 
 def ticket(key: int, cgroup: int = WEB, generation: int = 1) -> Ticket:
@@ -68,7 +68,7 @@ def test_crowded_cgroup_loses_what_was_not_seen(judged):
 
 def test_full_map_loses_what_was_not_seen_of_any_cgroup(new_map):
     """When three quarters of all the room are taken, everything of former rounds goes."""
-    judged = Judged(new_map(16, ENTRY_SIZE, 100), new_map(4, 8, 2, array=True), 100)
+    judged = Judged(new_map(16, ENTRY_SIZE, 100), new_map(4, CONTROL_SIZE, 1, array=True), 100)
     for key in range(76):
         judged.settle(ticket(key, cgroup=key), key, False)
     judged.remember()

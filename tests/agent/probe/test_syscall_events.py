@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import platform
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.probe.syscalls import CALLS, Outcomes, on_machine
+from agent.probe.syscalls import CALLS, NONE, RESULT, Outcomes, on_machine
 from rules.sources.parameters import PARAMETERS
 from watchkeeper.events import Descriptor, Exec, Syscall
 
@@ -554,5 +553,8 @@ def test_numbers_are_unique_and_within_the_map():
         numbers = [getattr(call, machine) for call in CALLS if getattr(call, machine) is not None]
         assert len(set(numbers)) == len(numbers)
         assert max(numbers) < 512
-    assert platform.machine() in ("x86_64", "aarch64")
-    assert os.getpid()
+
+
+def test_descriptors_are_the_first_argument_or_the_result():
+    """The kernel looks at the descriptor before it reads the other arguments."""
+    assert {call.descriptor for call in CALLS} == {0, RESULT, NONE}
