@@ -112,7 +112,8 @@ def _memory(node: Node, timed: list[Load], notes: list[str]) -> Memory | None:
         return None
     notes.append(
         f"memory with {found.profiles} profiles of {found.behaviours} behaviours: "
-        f"{found.at_rest / 2**20:.1f} MiB at rest, {found.after_loads / 2**20:.1f} MiB after loads"
+        f"{found.at_rest / 2**20:.1f} MiB at rest, {found.after_loads / 2**20:.1f} MiB after loads, "
+        f"{found.files / 2**20:.1f} of them pages of programs and libraries"
     )
     return found
 

@@ -34,12 +34,13 @@ SHARES = (
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes: when the agent has come to rest, and after it saw the loads."""
+    """Bytes: when the agent has come to rest, and after it saw the loads; of the latter those of files."""
 
     profiles: int
     behaviours: int
     at_rest: int
     after_loads: int
+    files: int
 
 
 def measure(node: Node, loads: list[Load]) -> Memory:
@@ -56,7 +57,8 @@ def measure(node: Node, loads: list[Load]) -> Memory:
         for load in loads:
             load.run()
         node.settle()
-        return Memory(len(keys), BEHAVIOURS, at_rest, cost.resident_bytes(node.agent))
+        agent = node.agent
+        return Memory(len(keys), BEHAVIOURS, at_rest, cost.resident_bytes(agent), cost.resident_file_bytes(agent))
     finally:
         node.stop()
 
