@@ -20,20 +20,28 @@ class Append(Protocol):
 
 class Outbox:
     """A finding that the spool refuses is told in full when it happens again. That something was lost does not happen
-    again, so findings about the agent itself stay here until they are kept."""
+    again, so findings about the agent itself stay here until they are kept; after ``retry`` they are tried again, and
+    not with each write, since on a full disk trying costs more than writing."""
 
     def __init__(self) -> None:
         self._own: list[Noun] = []
         self._others: list[Noun] = []
+        self._is_refused = False
 
     def put(self, noun: Noun) -> None:
         (self._own if self._is_own(noun) else self._others).append(noun)
 
+    def retry(self) -> None:
+        """What was refused is due with the next write."""
+        self._is_refused = False
+
     def write(self, append: Append) -> list[str]:
-        """Put everything into the spool; the ids of findings that were lost."""
-        own, others = self._own, self._others
-        kept, beyond = own[:MOST_KEPT], own[MOST_KEPT:]
-        self._own, self._others = _refused(kept, append, again=True), []
+        """Put what is due into the spool; the ids of findings that were lost."""
+        beyond, self._own = self._own[MOST_KEPT:], self._own[:MOST_KEPT]
+        others, self._others = self._others, []
+        if not self._is_refused:
+            self._own = _refused(self._own, append, again=True)
+            self._is_refused = bool(self._own)
         lost = _refused(beyond + others, append)
         return [noun.id for noun in lost if isinstance(noun, Finding)]
 

@@ -287,6 +287,7 @@ class Agent:
         """What is told now and then; ``now`` is monotonic."""
         self._health.report(self.findings, self.detection.processes.forgotten, self._clock())
         self.findings.flush(self._clock())
+        self._outbox.retry()
         if (changes := self._domain_changes()) != self._domains_judged:
             self._domains_judged = changes
             self.detection.remembered.forget()
@@ -358,6 +359,7 @@ class Agent:
         self.detection.give_up_waiting(self._clock(), everything=True)
         self._send_deltas(final=True)
         self.findings.flush(self._clock(), force=True)
+        self._outbox.retry()
         self._send_inventory()
         self._write()
 

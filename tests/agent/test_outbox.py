@@ -14,8 +14,10 @@ class FullDisk:
         self.room = room
         self.kept: list[Finding | FindingRepeat] = []
         self.discarded = 0
+        self.tried = 0
 
     def append(self, records: list[tuple[str, bytes]], *, again: bool = False) -> list[bool]:
+        self.tried += 1
         flags = [number < self.room for number in range(len(records))]
         self.kept += [wire.unpack(*record) for record, is_kept in zip(records, flags, strict=True) if is_kept]
         self.room -= sum(flags)
@@ -52,10 +54,28 @@ def test_findings_about_the_agent_stay_until_they_are_kept() -> None:
     assert outbox.write(disk.append) == []
     outbox.put(repeat)
     for _ in range(100):
+        outbox.retry()
         assert outbox.write(disk.append) == []
     disk.room = 2
+    outbox.retry()
     assert outbox.write(disk.append) == []
     assert (disk.kept, disk.discarded) == ([own, repeat], 0)
+
+
+def test_what_was_refused_is_not_tried_with_each_write() -> None:
+    """It waits for a retry, and what comes meanwhile waits behind it."""
+    outbox, disk = Outbox(), FullDisk()
+    outbox.put(finding(1, "health"))
+    for _ in range(100):
+        assert outbox.write(disk.append) == []
+    assert disk.tried == 1
+    disk.room = 2
+    outbox.put(finding(2, "health"))
+    assert outbox.write(disk.append) == []
+    assert disk.kept == []
+    outbox.retry()
+    assert outbox.write(disk.append) == []
+    assert disk.kept == [finding(1, "health"), finding(2, "health")]
 
 
 def test_what_stays_is_bounded() -> None:
@@ -66,5 +86,6 @@ def test_what_stays_is_bounded() -> None:
     assert outbox.write(disk.append) == [identity(number) for number in range(MOST_KEPT, MOST_KEPT + 3)]
     assert disk.discarded == 3
     disk.room = MOST_KEPT
+    outbox.retry()
     assert outbox.write(disk.append) == []
     assert [each.id for each in disk.kept] == [identity(number) for number in range(MOST_KEPT)]

@@ -440,7 +440,7 @@ def test_a_refused_delta_is_told_again_and_not_counted(rig: Rig) -> None:
         rig.agent._send_deltas(final=True)
         rig.agent._report(0.0)
         rig.agent._write()
-    assert "profile" not in rig.spool.discarded
+    assert rig.spool.discarded.keys() <= {"inventory"}
     rig.spool.acknowledge(rig.spool.last_sequence)
     rig.agent._send_deltas(final=True)
     [delta] = [record for record in rig.records() if isinstance(record, ProfileDelta)]
@@ -458,6 +458,7 @@ def test_that_something_was_lost_is_told_once_there_is_room(rig: Rig) -> None:
         rig.agent._write()
     assert (filled, rig.spool.discarded.get("finding")) == (True, 2)
     rig.spool.acknowledge(rig.spool.last_sequence)
+    rig.agent._report(0.0)
     rig.agent._write()
     assert rig.titles() == ["Records were discarded: the spool is full or can not be written"]
     assert rig.spool.discarded.get("finding") == 2

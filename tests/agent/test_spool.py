@@ -69,11 +69,11 @@ def test_pending_is_bounded_by_number_and_bytes(tmp_path: Path) -> None:
 
 
 def test_a_full_spool_counts_what_it_refuses(tmp_path: Path) -> None:
-    """Beyond max_bytes records are counted by kind, also after a restart; others are not; a smaller one fits."""
+    """Beyond max_bytes records are counted by kind, unless they come again, also after a restart; smaller ones fit."""
     spool = Spool(tmp_path, 3000)
     kept = spool.append_many([("finding", bytes(2000)), ("finding", bytes(2000)), ("inventory", bytes(500))])
     assert kept == [True, False, True]
-    assert spool.append_many([("profile", bytes(2000))], again=True) == [False]
+    assert spool.append_many([("profile_delta", bytes(2000))], again=True) == [False]
     assert spool.discarded == {"finding": 1}
     spool.close()
     again = Spool(tmp_path, 3000)

@@ -40,8 +40,7 @@ def resident_bytes(pid: int) -> int:
 
 def resident_file_bytes(pid: int) -> int:
     """Of them, pages of programs and libraries, which the kernel holds in its cache of files anyway."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssFile:"))
+    return int(psutil.Process(pid).memory_info().shared)
 
 
 def comes_to_rest(pid: int, longest: float = REST_SECONDS) -> bool:
